@@ -1,0 +1,51 @@
+# Two commands: `make demo` and `make test`. Both set up what they need: Python >= 3.11 and make are enough.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    := $(VENV)/.run-ready
+DEV    := $(VENV)/.dev-ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-kafka bench lint lock clean
+
+help:              ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: $(RUN)       ## everything on this machine: broker, logs, worker, and what it saw
+	$(BIN)/stream-monitor demo
+
+test: $(DEV)       ## the tests (real-Kafka ones are skipped by name where no Kafka can be had)
+	$(BIN)/python -m pytest
+
+test-kafka: $(DEV) ## the tests that need Apache Kafka; here a skip is a failure
+	STREAM_MONITOR_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m kafka
+
+bench: $(DEV)      ## records/s of one worker beside the floor, on Apache Kafka
+	$(BIN)/python -m bench
+
+lint: $(DEV)       ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock:              ## write requirements/*.txt anew (hashes, no index line)
+	$(PYTHON) -m venv .cache/lock && .cache/lock/bin/pip install -q uv
+	.cache/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/run.txt
+	.cache/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements/dev.txt
+
+clean:             ## remove what make made
+	rm -rf $(VENV) .cache dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "stream-monitor needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN): requirements/run.txt | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements/run.txt
+	printf '%s\n' "$(CURDIR)" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/stream_monitor_checkout.pth"
+	printf '#!/bin/sh\nexec "%s" -m stream_monitor "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/stream-monitor && chmod +x $(BIN)/stream-monitor
+	touch $@
+
+$(DEV): requirements/dev.txt $(RUN)
+	$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements/dev.txt
+	touch $@

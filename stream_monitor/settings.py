@@ -1,0 +1,139 @@
+"""Every setting of stream-monitor, in one place.
+
+A setting is a field below; its environment variable is `STREAM_MONITOR_` and the field's name in
+capitals. A command's flag (`--broker`, `--prefix`) wins over the environment, the environment over
+the default. Nothing else in the project reads the environment.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from stream_monitor.errors import UsageError
+
+Kind = Literal["airflow", "kafka", "ml"]
+
+
+def _split(value: Any) -> Any:
+    """`a, b` → `("a", "b")`; whatever is no text stays as it is."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+class Settings(BaseSettings):
+    """The settings, validated. Times are in seconds unless the name says `_ms`."""
+
+    model_config = SettingsConfigDict(env_prefix="STREAM_MONITOR_", extra="ignore", frozen=True)
+
+    # --- Kafka -----------------------------------------------------------------------------------
+    broker: Annotated[
+        str, Field(min_length=1, description="Bootstrap servers, host:port[,host:port…]")
+    ] = "127.0.0.1:9092"
+    prefix: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="First part of every topic's name"
+        ),
+    ] = "pipeline"
+    security_protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+        Field(description="How to speak to the broker"),
+    ] = "PLAINTEXT"
+    sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], Field(description="With SASL_*")
+    ] = "SCRAM-SHA-512"
+    sasl_username: Annotated[str | None, Field(description="With SASL_*")] = None
+    sasl_password: Annotated[SecretStr | None, Field(description="With SASL_*")] = None
+    ssl_ca: Annotated[Path | None, Field(description="CA certificates, PEM; the system's if unset")] = None
+    ssl_certificate: Annotated[Path | None, Field(description="Client certificate, PEM")] = None
+    ssl_key: Annotated[Path | None, Field(description="Client key, PEM")] = None
+    ssl_key_password: Annotated[SecretStr | None, Field(description="Of the client key")] = None
+    request_timeout: Annotated[
+        float, Field(gt=0, le=600, description="How long one request to the broker may take")
+    ] = 30.0
+    connect_timeout: Annotated[
+        float, Field(gt=0, le=600, description="How long a command waits for a broker to answer at all")
+    ] = 10.0
+
+    # --- The worker ------------------------------------------------------------------------------
+    kinds: Annotated[
+        tuple[Kind, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(min_length=1, description="The log kinds that the worker reads, separated by commas"),
+    ] = ("airflow", "kafka", "ml")
+    group: Annotated[str | None, Field(description="Consumer group; <prefix>.monitor if unset")] = None
+    group_instance_id: Annotated[
+        str | None, Field(description="Static membership: a restart keeps its partitions")
+    ] = None
+    datadir: Annotated[
+        Path, Field(description="Where the worker keeps its tables; one folder a worker")
+    ] = Path("data")
+    session_timeout: Annotated[
+        float, Field(ge=6, le=300, description="A silent worker loses its partitions after this")
+    ] = 15.0
+    grace: Annotated[
+        float, Field(ge=0, le=3600, description="A window closes this long after its end, in event time")
+    ] = 10.0
+    lateness: Annotated[
+        float,
+        Field(ge=60, le=86400, description="A window takes late records this long after its end"),
+    ] = 3600.0
+    future_tolerance: Annotated[
+        float,
+        Field(ge=0, le=86400 * 366, description="A log stamped further ahead of the clock is rejected"),
+    ] = 300.0
+    flush_interval: Annotated[
+        float, Field(gt=0, le=60, description="How often provisional results are published")
+    ] = 1.0
+    checkpoint_interval: Annotated[
+        float, Field(gt=0, le=300, description="How often state is saved and offsets are committed")
+    ] = 5.0
+    idle_after: Annotated[
+        float,
+        Field(gt=0, le=3600, description="A partition read to its end and silent for this long is idle"),
+    ] = 5.0
+    http_host: Annotated[str, Field(description="Where health and Prometheus metrics are served")] = (
+        "127.0.0.1"
+    )
+    http_port: Annotated[int, Field(ge=0, le=65535, description="0: do not serve")] = 6066
+
+    # --- Views -----------------------------------------------------------------------------------
+    known_components: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(description="Entities that should be active (`airflow:dag/task`…), separated by commas"),
+    ] = ()
+
+    @classmethod
+    def load(cls, **flags: Any) -> Settings:
+        """Flags that are not None win over the environment. Raises UsageError with one clear line."""
+        given = {name: value for name, value in flags.items() if value is not None}
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise UsageError(_first_line(error)) from None
+
+    def topic(self, name: str) -> str:
+        """`logs.ml` → `<prefix>.logs.ml`."""
+        return f"{self.prefix}.{name}"
+
+    @property
+    def group_id(self) -> str:
+        """The consumer group of the workers; also the prefix of the changelog topics."""
+        return self.group or f"{self.prefix}.monitor"
+
+
+def _first_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    return (
+        f"setting {name} (--{name.replace('_', '-')} or STREAM_MONITOR_{name.upper()}): "
+        f"{first['msg']}, not {first.get('input')!r}"
+    )
