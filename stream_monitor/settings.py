@@ -67,7 +67,6 @@ class Settings(BaseSettings):
         BeforeValidator(_split),
         Field(min_length=1, description="The log kinds that the worker reads, separated by commas"),
     ] = ("airflow", "kafka", "ml")
-    group: Annotated[str | None, Field(description="Consumer group; <prefix>.monitor if unset")] = None
     group_instance_id: Annotated[
         str | None, Field(description="Static membership: a restart keeps its partitions")
     ] = None
@@ -126,8 +125,8 @@ class Settings(BaseSettings):
 
     @property
     def group_id(self) -> str:
-        """The consumer group of the workers; also the prefix of the changelog topics."""
-        return self.group or f"{self.prefix}.monitor"
+        """The consumer group of the workers: one for a prefix, because the state is the prefix's."""
+        return f"{self.prefix}.monitor"
 
 
 def _first_line(error: ValidationError) -> str:
