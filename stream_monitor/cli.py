@@ -15,7 +15,6 @@ import click
 
 from stream_monitor import __version__
 from stream_monitor.errors import MonitorError
-from stream_monitor.settings import Settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

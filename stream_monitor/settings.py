@@ -31,13 +31,14 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="STREAM_MONITOR_", extra="ignore", frozen=True)
 
     # --- Kafka -----------------------------------------------------------------------------------
-    broker: Annotated[
-        str, Field(min_length=1, description="Bootstrap servers, host:port[,host:port…]")
-    ] = "127.0.0.1:9092"
+    broker: Annotated[str, Field(min_length=1, description="Bootstrap servers, host:port[,host:port…]")] = (
+        "127.0.0.1:9092"
+    )
     prefix: Annotated[
         str,
         Field(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="First part of every topic's name"
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+            description="First part of every topic's name",
         ),
     ] = "pipeline"
     security_protocol: Annotated[
@@ -57,7 +58,8 @@ class Settings(BaseSettings):
         float, Field(gt=0, le=600, description="How long one request to the broker may take")
     ] = 30.0
     connect_timeout: Annotated[
-        float, Field(gt=0, le=600, description="How long a command waits for a broker to answer at all")
+        float,
+        Field(gt=0, le=600, description="How long a command waits for a broker to answer at all"),
     ] = 10.0
 
     # --- The worker ------------------------------------------------------------------------------
@@ -70,14 +72,15 @@ class Settings(BaseSettings):
     group_instance_id: Annotated[
         str | None, Field(description="Static membership: a restart keeps its partitions")
     ] = None
-    datadir: Annotated[
-        Path, Field(description="Where the worker keeps its tables; one folder a worker")
-    ] = Path("data")
+    datadir: Annotated[Path, Field(description="Where the worker keeps its tables; one folder a worker")] = (
+        Path("data")
+    )
     session_timeout: Annotated[
         float, Field(ge=6, le=300, description="A silent worker loses its partitions after this")
     ] = 15.0
     grace: Annotated[
-        float, Field(ge=0, le=3600, description="A window closes this long after its end, in event time")
+        float,
+        Field(ge=0, le=3600, description="A window closes this long after its end, in event time"),
     ] = 10.0
     lateness: Annotated[
         float,
@@ -95,7 +98,11 @@ class Settings(BaseSettings):
     ] = 5.0
     idle_after: Annotated[
         float,
-        Field(gt=0, le=3600, description="A partition read to its end and silent for this long is idle"),
+        Field(
+            gt=0,
+            le=3600,
+            description="A partition read to its end and silent for this long is idle",
+        ),
     ] = 5.0
     http_host: Annotated[str, Field(description="Where health and Prometheus metrics are served")] = (
         "127.0.0.1"

@@ -1,0 +1,175 @@
+"""What a window of a series holds: counts, sums, distributions, gauges, exemplars.
+
+The same three verbs as every aggregate here: `fold` one record in, `merge` another aggregate in, read
+the fields. Every field is a sum of integers, an extreme, or a bounded choice by a total order, so a merge
+is exact, commutative and associative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from stream_monitor.core import tally
+from stream_monitor.core.distribution import Distribution
+from stream_monitor.core.record import Kind, Record
+
+ERROR_EXEMPLARS = 3
+UNKNOWN_EXCEPTION = "unknown"
+
+Exemplar = tuple[float, int, int, int]
+"""(value, timestamp_ms, partition, offset) of a source record; the value of an error's is 0."""
+
+Gauge = tuple[int, float, float]
+"""(timestamp_ms of last, last, max). Last is by (event time, value): no order of arrival in it."""
+
+
+class Aggregate:
+    """One window of one series. `volume_micro` leaves out the rates until `settle`."""
+
+    __slots__ = (
+        "classes",
+        "error_records",
+        "errors",
+        "exceptions",
+        "failures",
+        "gauges",
+        "measures",
+        "of",
+        "rates",
+        "records",
+        "slowest",
+        "volume_micro",
+    )
+
+    def __init__(self, measures: list[Distribution], gauges: int) -> None:
+        self.records = 0
+        self.error_records = 0
+        self.of = 0
+        self.errors = 0
+        self.volume_micro = 0
+        self.measures = measures
+        self.gauges: list[dict[str, Gauge]] = [{} for _ in range(gauges)]
+        self.rates: dict[str, tuple[int, int]] = {}
+        """By gauge key: (sum in millionths, how many) of the gauge that is a rate per second."""
+        self.exceptions: dict[str, int] = {}
+        self.classes: dict[str, int] = {}
+        self.slowest: Exemplar | None = None
+        self.failures: list[Exemplar] = []
+        """Coordinates of the latest error records, newest first."""
+
+    @classmethod
+    def empty(cls, kind: Kind) -> Aggregate:
+        """No records yet."""
+        return cls([family() for _, family in kind.measures], len(kind.gauges))
+
+    def fold(self, kind: Kind, record: Record, partition: int, offset: int) -> None:
+        """Count one record; `partition` and `offset` are where it was read."""
+        self.records += 1
+        if record.counted:
+            self.of += 1
+            if record.failed:
+                self.errors += 1
+        self.volume_micro += record.volume_micro
+        values = record.values
+        for measure, value in zip(self.measures, values, strict=True):
+            if value is not None:
+                measure.add(value)
+        slow = values[0]
+        if slow is not None and (self.slowest is None or slow >= self.slowest[0]):
+            self._keep_slowest((slow, record.timestamp_ms, partition, offset))
+        if record.is_error:
+            self._fold_error(record, partition, offset)
+        elif record.exception is not None:
+            tally.count(self.exceptions, record.exception)
+        if record.label is not None:
+            tally.count(self.classes, record.label)
+        if record.gauge_key is not None:
+            self._fold_gauges(kind, record, record.gauge_key)
+
+    def _fold_error(self, record: Record, partition: int, offset: int) -> None:
+        self.error_records += 1
+        if record.exception is not None:
+            tally.count(self.exceptions, record.exception)
+        elif not record.counted:
+            tally.count(self.exceptions, UNKNOWN_EXCEPTION)
+        self._keep_failures([(0.0, record.timestamp_ms, partition, offset)])
+
+    def _fold_gauges(self, kind: Kind, record: Record, key: str) -> None:
+        at = record.timestamp_ms
+        for name, gauge, value in zip(kind.gauges, self.gauges, record.gauges, strict=True):
+            if value is None:
+                continue
+            seen = gauge.get(key)
+            gauge[key] = (at, value, value) if seen is None else _later(seen, (at, value, value))
+            if name == kind.rate_gauge:
+                total, times = self.rates.get(key, (0, 0))
+                self.rates[key] = (total + round(value * 1_000_000), times + 1)
+
+    def _keep_slowest(self, candidate: Exemplar) -> None:
+        if self.slowest is None or candidate > self.slowest:
+            self.slowest = candidate
+
+    def _keep_failures(self, candidates: Iterable[Exemplar]) -> None:
+        self.failures = sorted({*self.failures, *candidates}, reverse=True)[:ERROR_EXEMPLARS]
+
+    def merge(self, other: Aggregate) -> None:
+        """Add another aggregate of the same kind to this one; `other` stays as it is."""
+        self.records += other.records
+        self.error_records += other.error_records
+        self.of += other.of
+        self.errors += other.errors
+        self.volume_micro += other.volume_micro
+        for mine, theirs in zip(self.measures, other.measures, strict=True):
+            if theirs.counts:
+                mine.merge(theirs)
+        for gauge, their_gauge in zip(self.gauges, other.gauges, strict=True):
+            for key, value in their_gauge.items():
+                seen = gauge.get(key)
+                gauge[key] = value if seen is None else _later(seen, value)
+        for key, (total, times) in other.rates.items():
+            seen_total, seen_times = self.rates.get(key, (0, 0))
+            self.rates[key] = (seen_total + total, seen_times + times)
+        if other.exceptions:
+            tally.merge(self.exceptions, other.exceptions)
+        if other.classes:
+            tally.merge(self.classes, other.classes)
+        if other.slowest is not None:
+            self._keep_slowest(other.slowest)
+        if other.failures:
+            self._keep_failures(other.failures)
+
+    def settled_volume_micro(self, window_s: int = 60) -> int:
+        """The volume in millionths, the rates' part included: Σ over keys of round(mean × window length)."""
+        return self.volume_micro + sum(
+            round(total * window_s / times) for total, times in self.rates.values()
+        )
+
+    def settle(self, window_s: int = 60) -> None:
+        """Turn the rates of a whole window into volume. Only then may windows be merged into a longer one."""
+        self.volume_micro = self.settled_volume_micro(window_s)
+        self.rates = {}
+
+    @property
+    def error_ratio(self) -> float | None:
+        """errors / of; None where nothing was counted."""
+        return self.errors / self.of if self.of else None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Aggregate):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def merged(kind: Kind, parts: Iterable[Aggregate]) -> Aggregate:
+    """A new aggregate that holds all parts."""
+    whole = Aggregate.empty(kind)
+    for part in parts:
+        whole.merge(part)
+    return whole
+
+
+def _later(one: Gauge, two: Gauge) -> Gauge:
+    at, last = max((one[0], one[1]), (two[0], two[1]))
+    return (at, last, max(one[2], two[2]))

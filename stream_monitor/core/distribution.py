@@ -1,0 +1,198 @@
+"""Distributions that merge exactly: a log-scaled histogram and linear bins.
+
+What lives here: counting a value into a bucket, merging, quantiles. What must not: names of measures, bytes.
+
+Both keep a dictionary of bucket counts, the sum in integer millionths, the minimum and the maximum.
+Merging adds integers and takes extremes, so it is exact, commutative and associative; the order in
+which values or parts arrive leaves no trace.
+
+`Histogram` is a DDSketch (Masson, Rim, Lee, VLDB 2019) with γ = 2^(2^-scale), whose buckets are those of
+OpenTelemetry's exponential histogram: bucket `i` is `(γ^i, γ^(i+1)]`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import ClassVar, Self
+
+SCALE = 6
+"""Buckets per power of two: 2**SCALE = 64, so γ = 2^(1/64) and a bucket is 1.09 % wide."""
+
+GAMMA = 2.0 ** (2.0**-SCALE)
+RELATIVE_ERROR = (GAMMA - 1.0) / (GAMMA + 1.0)
+"""Of every quantile of a Histogram, inside the clamp: 0.00542."""
+
+CLAMP_MIN, CLAMP_MAX = 1e-3, 1e10
+"""Values are clamped to this range for their bucket only; sum, min and max keep the value."""
+
+ZERO = -(1 << 30)
+"""The key of the bucket that holds exact zeros; it sorts before every other."""
+
+BINS = 128
+"""Of a Linear distribution over [0, 1]. A power of two: `value * BINS` is exact, and so are the bins."""
+
+MICRO = 1_000_000
+
+_PER_OCTAVE = float(1 << SCALE)
+_log2, _ceil = math.log2, math.ceil
+
+
+class Distribution:
+    """Counts by bucket, with sum, min and max. Subclasses say which bucket a value belongs to."""
+
+    __slots__ = ("counts", "max", "min", "sum_micro")
+
+    quantiles: ClassVar[tuple[tuple[str, float], ...]]
+    """Names and ranks of the quantiles that are published for this family."""
+
+    def __init__(
+        self,
+        counts: dict[int, int] | None = None,
+        sum_micro: int = 0,
+        minimum: float = math.inf,
+        maximum: float = -math.inf,
+    ) -> None:
+        self.counts = {} if counts is None else counts
+        self.sum_micro = sum_micro
+        self.min = minimum
+        self.max = maximum
+
+    def add(self, value: float) -> None:
+        """Count one finite value ≥ 0."""
+        raise NotImplementedError
+
+    def representative(self, bucket: int) -> float:
+        """The value that stands for a bucket, before it is clamped to [min, max]."""
+        raise NotImplementedError
+
+    @property
+    def count(self) -> int:
+        """How many values were added."""
+        return sum(self.counts.values())
+
+    @property
+    def sum(self) -> float:
+        """Of all values, exact to a millionth each."""
+        return self.sum_micro / MICRO
+
+    @property
+    def mean(self) -> float | None:
+        """None where there are no values."""
+        count = self.count
+        return self.sum_micro / count / MICRO if count else None
+
+    def merge(self, other: Self) -> None:
+        """Add another distribution's values to this one; `other` stays as it is."""
+        mine = self.counts
+        for bucket, count in other.counts.items():
+            mine[bucket] = mine.get(bucket, 0) + count
+        self.sum_micro += other.sum_micro
+        self.min = min(self.min, other.min)
+        self.max = max(self.max, other.max)
+
+    def quantile(self, q: float) -> float | None:
+        """The nearest-rank quantile, `0 <= q <= 1`: of n sorted values the ceil(q·n)th, at least the first.
+
+        Within the family's error of the exact one, and always in [min, max]. None where there are no values.
+        """
+        return self.at_quantiles((q,))[0]
+
+    def at_quantiles(self, qs: Iterable[float]) -> list[float | None]:
+        """Several quantiles in one pass; `qs` ascend."""
+        ordered = sorted(self.counts.items())
+        total = sum(count for _, count in ordered)
+        if not total:
+            return [None for _ in qs]
+        found: list[float | None] = []
+        position, seen = 0, ordered[0][1]
+        for q in qs:
+            rank = max(1, _ceil(round(q * total, 6)))
+            while seen < rank:
+                position += 1
+                seen += ordered[position][1]
+            value = self.representative(ordered[position][0])
+            found.append(min(max(value, self.min), self.max))
+        return found
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        assert isinstance(other, Distribution)
+        return (self.counts, self.sum_micro, self.min, self.max) == (
+            other.counts,
+            other.sum_micro,
+            other.min,
+            other.max,
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(count={self.count}, sum={self.sum}, min={self.min}, max={self.max})"
+
+
+class Histogram(Distribution):
+    """Log-scaled: every quantile within RELATIVE_ERROR of the exact one. For latencies and durations."""
+
+    __slots__ = ()
+    quantiles = (("p50", 0.50), ("p95", 0.95), ("p99", 0.99))
+
+    def add(self, value: float) -> None:
+        """Count one finite value ≥ 0."""
+        if CLAMP_MIN <= value <= CLAMP_MAX:
+            bucket = _ceil(_log2(value) * _PER_OCTAVE) - 1
+        else:
+            bucket = bucket_of(value)
+        counts = self.counts
+        counts[bucket] = counts.get(bucket, 0) + 1
+        self.sum_micro += round(value * MICRO)
+        if value < self.min:
+            self.min = value
+        if value > self.max:
+            self.max = value
+
+    def representative(self, bucket: int) -> float:
+        """The point of the bucket that is equally far, relatively, from both its ends."""
+        if bucket == ZERO:
+            return 0.0
+        return float(2.0 * 2.0 ** ((bucket + 1) / _PER_OCTAVE) / (GAMMA + 1.0))
+
+    def downscaled(self) -> dict[int, int]:
+        """The counts at half the resolution (scale - 1). Exact: bucket i goes into i // 2."""
+        coarse: dict[int, int] = {}
+        for bucket, count in self.counts.items():
+            target = ZERO if bucket == ZERO else bucket >> 1
+            coarse[target] = coarse.get(target, 0) + count
+        return coarse
+
+
+class Linear(Distribution):
+    """BINS equal bins over [0, 1]: every quantile within half a bin (0.0039). For ratios."""
+
+    __slots__ = ()
+    quantiles = (("p5", 0.05), ("p50", 0.50))
+
+    def add(self, value: float) -> None:
+        """Count one value in [0, 1]."""
+        bucket = int(value * BINS)
+        if bucket == BINS:
+            bucket = BINS - 1
+        counts = self.counts
+        counts[bucket] = counts.get(bucket, 0) + 1
+        self.sum_micro += round(value * MICRO)
+        if value < self.min:
+            self.min = value
+        if value > self.max:
+            self.max = value
+
+    def representative(self, bucket: int) -> float:
+        """The middle of the bin."""
+        return (bucket + 0.5) / BINS
+
+
+def bucket_of(value: float) -> int:
+    """A finite value's Histogram bucket: ZERO for 0, else `i` with γ^i < clamped value <= γ^(i+1)."""
+    if value == 0.0:
+        return ZERO
+    return _ceil(_log2(min(max(value, CLAMP_MIN), CLAMP_MAX)) * _PER_OCTAVE) - 1

@@ -1,0 +1,66 @@
+"""Airflow's logs: DAG and task lines; numbers stand in fields or as `key=value` in the message."""
+
+from __future__ import annotations
+
+import re
+
+from stream_monitor.core.distribution import MICRO, Histogram
+from stream_monitor.core.record import Kind, Record, bounded_label
+from stream_monitor.kinds.line import Line, decoder, exception_type, number, required
+
+_OUTCOMES = frozenset({"success", "failed", "upstream_failed", "skipped", "up_for_retry"})
+_FAILURES = frozenset({"failed", "upstream_failed", "up_for_retry"})
+
+_NUMBER = r"([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
+_END = r"(?![\w.+-]*[\w])"
+_DURATION = re.compile(rf"(?<![\w.])duration={_NUMBER}s?{_END}", re.ASCII)
+_PROCESSED = re.compile(rf"(?<![\w.])records_processed={_NUMBER}{_END}", re.ASCII)
+_STATE = re.compile(r"(?<![\w.])state=(\w+)", re.ASCII)
+
+
+class AirflowLine(Line, gc=False):
+    """The fields of an Airflow line."""
+
+    dag_id: str | None = None
+    task_id: str | None = None
+    records_processed: float | None = None
+    duration: float | None = None
+    state: str | None = None
+
+
+def _build(line: AirflowLine, timestamp_ms: int, is_error: bool) -> Record:
+    message = line.message or ""
+    processed, duration, state = line.records_processed, line.duration, line.state
+    if "=" in message:
+        if processed is None:
+            processed = _found(_PROCESSED, message)
+        if duration is None:
+            duration = _found(_DURATION, message)
+        if state is None and (match := _STATE.search(message)):
+            state = match[1]
+    duration = number(duration, "duration")
+    number(processed, "records_processed")
+    is_run = duration is not None or state in _OUTCOMES
+    return Record(
+        labels=(bounded_label(required(line.dag_id, "dag_id")), bounded_label(line.task_id or "")),
+        timestamp_ms=timestamp_ms,
+        is_error=is_error,
+        counted=is_run,
+        failed=is_run and (is_error or state in _FAILURES),
+        volume_micro=round(processed * MICRO) if processed else 0,
+        exception=exception_type(line),
+        values=(None if duration is None else duration * 1000,),
+    )
+
+
+def _found(pattern: re.Pattern[str], message: str) -> float | None:
+    match = pattern.search(message)
+    return float(match[1]) if match else None
+
+
+AIRFLOW = Kind(
+    name="airflow",
+    labels=("dag_id", "task_id"),
+    measures=(("duration_ms", Histogram),),
+    decode=decoder(AirflowLine, _build),
+)

@@ -1,0 +1,67 @@
+"""Prediction services' logs: one line a prediction, with its latency, confidence and class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stream_monitor.core.distribution import MICRO, Histogram, Linear
+from stream_monitor.core.record import Kind, Record, bounded_label
+from stream_monitor.kinds.line import Line, Refusal, decoder, exception_type, number, required
+
+
+class MlLine(Line, gc=False):
+    """The fields of a prediction's line."""
+
+    service: str | None = None
+    model_version: str | None = None
+    latency_ms: float | None = None
+    confidence: float | None = None
+    prediction_id: str | int | None = None
+    prediction: Any = None
+
+
+def _build(line: MlLine, timestamp_ms: int, is_error: bool) -> Record:
+    confidence = line.confidence
+    if confidence is not None and not 0.0 <= confidence <= 1.0:
+        raise Refusal("out_of_range", f"confidence: {confidence!r} is not in [0, 1]")
+    prediction = line.prediction
+    is_prediction = (
+        line.prediction_id is not None
+        or confidence is not None
+        or line.latency_ms is not None
+        or prediction is not None
+    )
+    return Record(
+        labels=(
+            bounded_label(required(line.service, "service")),
+            bounded_label(required(line.model_version, "model_version")),
+        ),
+        timestamp_ms=timestamp_ms,
+        is_error=is_error,
+        counted=is_prediction,
+        failed=is_prediction and is_error,
+        volume_micro=MICRO if is_prediction else 0,
+        exception=exception_type(line),
+        values=(number(line.latency_ms, "latency_ms"), confidence),
+        label=_class(prediction),
+    )
+
+
+def _class(value: Any) -> str | None:
+    """A text, a whole number or a truth value is a class; anything else is none."""
+    if isinstance(value, str):
+        return bounded_label(value) if value else None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return bounded_label(str(value))
+    return None
+
+
+ML = Kind(
+    name="ml",
+    labels=("service", "model_version"),
+    measures=(("latency_ms", Histogram), ("confidence", Linear)),
+    decode=decoder(MlLine, _build),
+    classes=True,
+)

@@ -1,0 +1,403 @@
+"""The only owner of field names and schema versions: bytes ↔ core values.
+
+Public (JSON, described in topics/*.schema.json): a metric's key and value, a DLQ record's.
+Internal (MessagePack lists): partials and ticks in the partials topic, rows in the tables. Internal records
+begin with their version; an unknown one raises UnknownVersionError, it is never skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import msgspec
+import orjson
+
+from stream_monitor.core.aggregate import Aggregate, Exemplar
+from stream_monitor.core.distribution import BINS, MICRO, SCALE, ZERO, Distribution, Histogram
+from stream_monitor.core.metric import Metric
+from stream_monitor.core.record import Kind, Rejected
+from stream_monitor.core.window import MINUTE_MS
+
+METRIC_VERSION = 1
+DLQ_VERSION = 1
+INTERNAL_VERSION = 1
+
+DLQ_VALUE_CHARS = 4096
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+_INT64 = 1 << 63
+
+
+class UnknownVersionError(Exception):
+    """An internal record of another release; the worker must not go on."""
+
+
+class WireError(ValueError):
+    """Bytes that are not what their topic holds."""
+
+
+# --- Identity and time -------------------------------------------------------------------------------
+
+
+def series_key(kind: str, labels: tuple[str, ...]) -> bytes:
+    """Canonical JSON of (kind, labels): `["ml",["ml.predictor","v1.2.3"]]`."""
+    return orjson.dumps((kind, labels))
+
+
+def metric_key(series: bytes, start_ms: int) -> bytes:
+    """A metric's Kafka key: `["ml",["ml.predictor","v1.2.3"],1705314600000]`, from its series key."""
+    return b"%b,%d]" % (series[:-1], start_ms)
+
+
+def partition_for(series: bytes, partitions: int) -> int:
+    """Where a series lives in partials and metrics: CRC-32 of its series key, modulo the partitions."""
+    return crc32(series) % partitions
+
+
+def iso(timestamp_ms: int) -> str:
+    """`2024-01-15T10:30:00.000Z`."""
+    moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{timestamp_ms % 1000:03}Z"
+
+
+def iso_second(timestamp_ms: int) -> str:
+    """`2024-01-15T10:30:00Z`, for window bounds."""
+    return datetime.fromtimestamp(timestamp_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def from_iso(text: str) -> int:
+    """UTC milliseconds of what `iso` or `iso_second` wrote."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+# --- Metrics (public) --------------------------------------------------------------------------------
+
+
+def metric_value(metric: Metric, source_topic: str) -> bytes:
+    """A metric's Kafka value, version 1. `source_topic` names the topic of its exemplars."""
+    kind, whole = metric.kind, metric.aggregate
+    value: dict[str, Any] = {
+        "v": METRIC_VERSION,
+        "kind": kind.name,
+        "labels": dict(zip(kind.labels, metric.labels, strict=True)),
+        "entity": metric.entity,
+        "window": {
+            "start": iso_second(metric.start_ms),
+            "end": iso_second(metric.end_ms),
+            "size_s": metric.size_ms // 1000,
+        },
+        "revision": metric.revision,
+        "final": metric.final,
+        "records": whole.records,
+        "error_records": whole.error_records,
+        "errors": whole.errors,
+        "of": whole.of,
+        "error_rate": whole.error_ratio,
+        "volume": _plain(metric.volume),
+        "measures": {
+            name: _measure_out(measure)
+            for (name, _), measure in zip(kind.measures, whole.measures, strict=True)
+            if measure.counts
+        },
+        "exceptions": whole.exceptions,
+        "exemplars": {
+            "slowest": None if whole.slowest is None else _exemplar_out(whole.slowest, source_topic),
+            "errors": [_exemplar_out(failure, source_topic, errors=True) for failure in whole.failures],
+        },
+    }
+    if kind.gauges:
+        value["gauges"] = {
+            name: {
+                key: {"last": _plain(last), "max": _plain(peak), "at": iso(at)}
+                for key, (at, last, peak) in sorted(gauge.items())
+            }
+            for name, gauge in zip(kind.gauges, whole.gauges, strict=True)
+            if gauge
+        }
+    if kind.classes:
+        value["classes"] = whole.classes
+    return orjson.dumps(value)
+
+
+def metric_from(value: bytes, kinds: Mapping[str, Kind]) -> Metric:
+    """The Metric in a metrics record. Raises WireError where it is none, or of an unknown kind."""
+    try:
+        record = orjson.loads(value)
+        kind = kinds[record["kind"]]
+        if record["v"] != METRIC_VERSION:
+            raise WireError(f"metrics record of version {record['v']!r}; this release reads {METRIC_VERSION}")
+        whole = Aggregate.empty(kind)
+        whole.records, whole.error_records = record["records"], record["error_records"]
+        whole.errors, whole.of = record["errors"], record["of"]
+        whole.volume_micro = round(record["volume"] * MICRO)
+        for index, (name, family) in enumerate(kind.measures):
+            if name in record["measures"]:
+                whole.measures[index] = _measure_in(family, record["measures"][name])
+        whole.exceptions = record["exceptions"]
+        whole.classes = record.get("classes", {})
+        whole.gauges = [
+            {key: (from_iso(g["at"]), g["last"], g["max"]) for key, g in record["gauges"][name].items()}
+            if name in record.get("gauges", ())
+            else {}
+            for name in kind.gauges
+        ]
+        exemplars = record["exemplars"]
+        whole.slowest = None if exemplars["slowest"] is None else _exemplar_in(exemplars["slowest"])
+        whole.failures = [_exemplar_in(failure) for failure in exemplars["errors"]]
+        return Metric(
+            kind=kind,
+            labels=tuple(record["labels"][name] for name in kind.labels),
+            start_ms=from_iso(record["window"]["start"]),
+            size_ms=record["window"]["size_s"] * 1000,
+            final=record["final"],
+            aggregate=whole,
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise WireError(f"not a metrics record: {error!r}") from None
+
+
+def _measure_out(measure: Distribution) -> dict[str, Any]:
+    names = [name for name, _ in measure.quantiles]
+    values = measure.at_quantiles([q for _, q in measure.quantiles])
+    out: dict[str, Any] = {
+        "count": measure.count,
+        "sum": measure.sum,
+        "min": measure.min,
+        "max": measure.max,
+        "mean": measure.mean,
+        **dict(zip(names, values, strict=True)),
+    }
+    counts = measure.counts
+    if not isinstance(measure, Histogram):
+        out["bins"] = [counts.get(bucket, 0) for bucket in range(BINS)]
+        return out
+    positive = [bucket for bucket in counts if bucket != ZERO]
+    low = min(positive, default=0)
+    out["histogram"] = {
+        "scale": SCALE,
+        "zeroCount": counts.get(ZERO, 0),
+        "positive": {
+            "offset": low,
+            "bucketCounts": [counts.get(bucket, 0) for bucket in range(low, max(positive, default=-1) + 1)],
+        },
+    }
+    return out
+
+
+def _measure_in(family: type[Distribution], record: dict[str, Any]) -> Distribution:
+    if family is Histogram:
+        positive = record["histogram"]["positive"]
+        counts = {
+            bucket: count
+            for bucket, count in enumerate(positive["bucketCounts"], positive["offset"])
+            if count
+        }
+        if record["histogram"]["zeroCount"]:
+            counts[ZERO] = record["histogram"]["zeroCount"]
+    else:
+        counts = {bucket: count for bucket, count in enumerate(record["bins"]) if count}
+    return family(counts, round(record["sum"] * MICRO), record["min"], record["max"])
+
+
+def _exemplar_out(exemplar: Exemplar, topic: str, *, errors: bool = False) -> dict[str, Any]:
+    value, timestamp_ms, partition, offset = exemplar
+    out: dict[str, Any] = {
+        "topic": topic,
+        "partition": partition,
+        "offset": offset,
+        "timestamp": iso(timestamp_ms),
+    }
+    if not errors:
+        out["value"] = value
+    return out
+
+
+def _exemplar_in(record: dict[str, Any]) -> Exemplar:
+    return (record.get("value", 0.0), from_iso(record["timestamp"]), record["partition"], record["offset"])
+
+
+def _plain(value: float) -> float | int:
+    """A whole number without its `.0`."""
+    return int(value) if value == int(value) else value
+
+
+# --- The dead-letter queue (public) -------------------------------------------------------------------
+
+
+def dlq_record(
+    rejected: Rejected,
+    kind: str,
+    source: tuple[str, int, int, int],
+    value: bytes | None,
+) -> tuple[bytes, bytes]:
+    """(key, value) of a rejected record. `source` is (topic, partition, offset, Kafka timestamp ms)."""
+    topic, partition, offset, timestamp_ms = source
+    text = (value or b"")[: DLQ_VALUE_CHARS * 4].decode("utf-8", "replace")
+    return orjson.dumps((topic, partition, offset)), orjson.dumps(
+        {
+            "v": DLQ_VERSION,
+            "reason": rejected.reason,
+            "detail": rejected.detail[:500].encode("utf-8", "replace").decode(),
+            "kind": kind,
+            "source": {
+                "topic": topic,
+                "partition": partition,
+                "offset": offset,
+                "timestamp": iso(max(0, timestamp_ms)),
+            },
+            "records": 1,
+            "value": text[:DLQ_VALUE_CHARS],
+            "truncated": len(value or b"") > len(text[:DLQ_VALUE_CHARS].encode()),
+        }
+    )
+
+
+def dlq_late_partial(
+    kind: Kind, labels: tuple[str, ...], start_ms: int, source: tuple[str, int, int], records: int
+) -> tuple[bytes, bytes]:
+    """(key, value) of records that reached the merge after their window had retired there."""
+    topic, partition, offset = source
+    series = series_key(kind.name, labels)
+    return orjson.dumps((topic, partition, series.decode(), start_ms)), orjson.dumps(
+        {
+            "v": DLQ_VERSION,
+            "reason": "late",
+            "detail": "its window had retired in the merge",
+            "kind": kind.name,
+            "source": {"topic": topic, "partition": partition, "offset": offset, "timestamp": iso(start_ms)},
+            "records": records,
+            "labels": dict(zip(kind.labels, labels, strict=True)),
+            "window": {
+                "start": iso_second(start_ms),
+                "end": iso_second(start_ms + MINUTE_MS),
+                "size_s": MINUTE_MS // 1000,
+            },
+        }
+    )
+
+
+# --- Internal records ---------------------------------------------------------------------------------
+
+
+class Partial(NamedTuple):
+    """A source partition's cumulative part of one minute of one series."""
+
+    kind: str
+    labels: tuple[str, ...]
+    start_ms: int
+    partition: int
+    offset: int
+    """The last source offset folded into it; of two partials the higher one holds the other."""
+    aggregate: Aggregate
+
+
+class Tick(NamedTuple):
+    """How far a source partition's owner has come; all its partials up to here precede it."""
+
+    kind: str
+    partition: int
+    partitions: int
+    """Of the source topic, as the owner's metadata lists them."""
+    watermark_ms: int
+    frontier_ms: int
+    """Windows that end at or before it have retired in the owner, and that is committed."""
+    idle: bool
+
+
+def partial_out(partial: Partial) -> bytes:
+    """A partial's bytes."""
+    return _pack(
+        (
+            INTERNAL_VERSION,
+            "p",
+            partial.kind,
+            partial.labels,
+            partial.start_ms,
+            partial.partition,
+            partial.offset,
+            aggregate_out(partial.aggregate),
+        )
+    )
+
+
+def tick_out(tick: Tick) -> bytes:
+    """A tick's bytes."""
+    return _pack((INTERNAL_VERSION, "t", *tick))
+
+
+def partials_in(value: bytes, kinds: Mapping[str, Kind]) -> Partial | Tick:
+    """What a record of the partials topic holds."""
+    version, what, *fields = _unpack(value)
+    _check_version(version)
+    if what == "t":
+        return Tick(*fields)
+    kind, labels, start_ms, partition, offset, aggregate = fields
+    return Partial(kind, tuple(labels), start_ms, partition, offset, aggregate_in(kinds[kind], aggregate))
+
+
+def row_out(fields: Mapping[str, Any]) -> bytes:
+    """A table row: a flat mapping of plain values, with the version added."""
+    return _pack({"v": INTERNAL_VERSION, **fields})
+
+
+def row_in(value: bytes) -> dict[str, Any]:
+    """The mapping that `row_out` took."""
+    row: dict[str, Any] = _unpack(value)
+    _check_version(row.pop("v", None))
+    return row
+
+
+def aggregate_out(whole: Aggregate) -> tuple[Any, ...]:
+    """An aggregate as plain values, exact."""
+    return (
+        whole.records,
+        whole.error_records,
+        whole.of,
+        whole.errors,
+        _big(whole.volume_micro),
+        [
+            (list(m.counts), list(m.counts.values()), _big(m.sum_micro), m.min, m.max) if m.counts else None
+            for m in whole.measures
+        ],
+        whole.gauges,
+        {key: (_big(total), times) for key, (total, times) in whole.rates.items()},
+        whole.exceptions,
+        whole.classes,
+        whole.slowest,
+        whole.failures,
+    )
+
+
+def aggregate_in(kind: Kind, plain: Any) -> Aggregate:
+    """The aggregate that `aggregate_out` took."""
+    whole = Aggregate.__new__(Aggregate)
+    whole.records, whole.error_records, whole.of, whole.errors, volume, measures = plain[:6]
+    gauges, rates, whole.exceptions, whole.classes, slowest, failures = plain[6:]
+    whole.volume_micro = int(volume)
+    whole.measures = [
+        family()
+        if m is None
+        else family(dict(zip(m[0], m[1], strict=True)), int(m[2]), float(m[3]), float(m[4]))
+        for (_, family), m in zip(kind.measures, measures, strict=True)
+    ]
+    whole.gauges = [{key: tuple(value) for key, value in gauge.items()} for gauge in gauges]
+    whole.rates = {key: (int(total), times) for key, (total, times) in rates.items()}
+    whole.slowest = None if slowest is None else tuple(slowest)
+    whole.failures = [tuple(failure) for failure in failures]
+    return whole
+
+
+def _big(number: int) -> int | str:
+    """MessagePack's integers end at 64 bits; ours do not."""
+    return number if -_INT64 <= number < _INT64 else str(number)
+
+
+def _check_version(version: Any) -> None:
+    if version != INTERNAL_VERSION:
+        raise UnknownVersionError(
+            f"an internal record of version {version!r}; this release reads {INTERNAL_VERSION}"
+        )
