@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stream_monitor.errors import UsageError
@@ -125,6 +125,12 @@ class Settings(BaseSettings):
             return cls(**given)
         except ValidationError as error:
             raise UsageError(_first_line(error)) from None
+
+    @model_validator(mode="after")
+    def _grace_before_lateness(self) -> Settings:
+        if self.grace >= self.lateness:
+            raise ValueError(f"grace ({self.grace:g} s) must be shorter than lateness ({self.lateness:g} s)")
+        return self
 
     def topic(self, name: str) -> str:
         """`logs.ml` → `<prefix>.logs.ml`."""

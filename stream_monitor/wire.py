@@ -48,6 +48,12 @@ def series_key(kind: str, labels: tuple[str, ...]) -> bytes:
     return orjson.dumps((kind, labels))
 
 
+def series_parts(series: bytes) -> tuple[str, tuple[str, ...]]:
+    """(kind, labels) of a series key."""
+    kind, labels = orjson.loads(series)
+    return kind, tuple(labels)
+
+
 def metric_key(series: bytes, start_ms: int) -> bytes:
     """A metric's Kafka key: `["ml",["ml.predictor","v1.2.3"],1705314600000]`, from its series key."""
     return b"%b,%d]" % (series[:-1], start_ms)

@@ -1,0 +1,175 @@
+"""The Faust application: topics, tables, two agents, one clock.
+
+    logs.* ──▶ ingest agent ──▶ partials ──▶ merge agent ──▶ metrics.*
+                 tables state.<kind>            table state.merge
+
+What the agents do stands in ingest.py and merge.py; here they are wired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import faust
+from faust.types import TP
+
+from stream_monitor import clients
+from stream_monitor.kinds import KINDS
+from stream_monitor.settings import Settings
+from stream_monitor.worker.ingest import IngestTask
+from stream_monitor.worker.merge import MergeTask
+from stream_monitor.worker.outbox import Outbox
+from stream_monitor.worker.owners import Owners
+from stream_monitor.worker.state import ROCKSDB_OPTIONS, PartitionState
+from stream_monitor.worker.task import PartitionTask
+from stream_monitor.worker.transport import BatchConsumer, BatchTransport, RawSchema
+
+log = logging.getLogger(__name__)
+
+_QUEUED_BATCHES = 4
+"""Batches that may wait for an agent, by topic: what bounds memory when the worker is behind."""
+
+_STOP_S = 15.0
+
+
+class MonitorApp(faust.App):  # type: ignore[misc]
+    """Faust with the batch transport, and a last checkpoint before it stops."""
+
+    batched_topics: frozenset[str] = frozenset()
+    owners: Owners
+    outbox: Outbox
+    failure: BaseException | None = None
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+    def fail(self, error: BaseException) -> None:
+        """Remember the first failure; the worker stops without committing anything more."""
+        if self.failure is None:
+            self.failure = error
+
+    async def on_stop(self) -> None:
+        """Checkpoint everything, unless something failed."""
+        if self.failure is None and not self.rebalancing:
+            try:
+                await asyncio.wait_for(self.owners.finish(self.consumer), _STOP_S)
+            except TimeoutError:
+                log.warning("the last checkpoint took too long; its records will be processed again")
+        await super().on_stop()
+
+
+def create_app(settings: Settings, partitions: Mapping[str, int]) -> MonitorApp:
+    """The worker's application. `partitions` is how many each topic has, by its name without prefix."""
+    app = _new_app(settings)
+    sources = {settings.topic(f"logs.{name}"): KINDS[name] for name in settings.kinds}
+    partials = settings.topic("partials")
+    app.batched_topics = frozenset({*sources, partials})
+    tables = {
+        topic: _table(app, settings, kind.name, partitions[f"logs.{kind.name}"])
+        for topic, kind in sources.items()
+    }
+    tables[partials] = _table(app, settings, "merge", partitions["partials"])
+    app.outbox = outbox = Outbox(settings)
+
+    def make(tp: TP) -> PartitionTask:
+        state = PartitionState(tables[tp.topic], tp.partition, outbox)
+        if tp.topic == partials:
+            return MergeTask(tp, state, outbox, app.consumer, settings, partitions["metrics.1m"])
+        kind = sources[tp.topic]
+        count = partitions[f"logs.{kind.name}"]
+        return IngestTask(kind, count, tp, state, outbox, app.consumer, settings, partitions["partials"])
+
+    app.owners = Owners(make, round(settings.idle_after * 1000), app.fail)
+    _add_agents(app, [*sources], partials)
+    _add_clock(app, settings)
+    return app
+
+
+def _new_app(settings: Settings) -> MonitorApp:
+    datadir = settings.datadir.absolute()
+    datadir.mkdir(parents=True, exist_ok=True)
+    return MonitorApp(
+        settings.group_id,
+        **clients.faust_options(settings),
+        datadir=datadir,
+        store="rocksdb://",
+        consumer_group_instance_id=settings.group_instance_id,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=settings.session_timeout,
+        broker_heartbeat_interval=settings.session_timeout / 5,
+        broker_commit_interval=3600.0,  # checkpoints commit, no timer
+        broker_commit_livelock_soft_timeout=86400.0,
+        stream_processing_timeout=86400.0,
+        stream_wait_empty=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+    )
+
+
+def _table(app: MonitorApp, settings: Settings, name: str, partitions: int) -> Any:
+    changelog = app.topic(
+        settings.topic(f"state.{name}"),
+        key_type=bytes,
+        value_type=bytes,
+        key_serializer="raw",
+        value_serializer="raw",
+        partitions=partitions,
+        acks=False,
+        internal=True,
+        allow_empty=True,
+        maxsize=131_072,
+    )
+    return app.Table(
+        f"state.{name}",
+        key_type=bytes,
+        value_type=bytes,
+        partitions=partitions,
+        changelog_topic=changelog,
+        options=dict(ROCKSDB_OPTIONS),
+    )
+
+
+def _add_agents(app: MonitorApp, sources: list[str], partials: str) -> None:
+    async def consume(stream: Any) -> None:
+        try:
+            async for event in stream.noack().events():
+                await app.owners.take(event.message)
+        except Exception as error:  # noqa: BLE001  (whatever it is, nothing may be committed after it)
+            app.fail(error)
+
+    for name, topics in (("ingest", sources), ("merge", [partials])):
+        channel = app.topic(*topics, schema=RawSchema(), acks=False, maxsize=_QUEUED_BATCHES)
+        app.agent(channel, name=name, concurrency=1)(consume)
+
+
+def _add_clock(app: MonitorApp, settings: Settings) -> None:
+    async def clock() -> None:
+        pump = asyncio.create_task(app.outbox.pump())
+        try:
+            while not app.should_stop:
+                await asyncio.sleep(settings.flush_interval)
+                if app.failure is None and app.tables.actives_ready and not app.rebalancing:
+                    await app.owners.tick(app.consumer, _owned(app))
+        except Exception as error:  # noqa: BLE001  (as above)
+            app.fail(error)
+            raise
+        finally:
+            pump.cancel()
+
+    app.task(clock)
+
+    @app.on_partitions_revoked.connect(weak=False)
+    async def revoked(_: Any, partitions: set[TP], **__: Any) -> None:
+        app.owners.drop(partitions)
+        left = await app.outbox.drain(seconds=5)
+        if left:
+            log.warning("%d records were not acknowledged before the partitions were given away", left)
+
+
+def _owned(app: MonitorApp) -> list[TP]:
+    consumer: BatchConsumer = app.consumer
+    return sorted(tp for tp in consumer.assignment() if tp.topic in app.batched_topics)

@@ -1,0 +1,300 @@
+"""The owner of a partials partition: partials → metrics, minute by minute, and their rollups.
+
+A partial replaces an older one of the same source partition; the merge of the newest ones is published on
+arrival: to metrics.live while its window is open, to metrics.1m once it has closed. What is late, and what
+retires, follows from the records of the partition alone, so a replay decides the same. Only closing looks
+at the clock (idle partitions), and closing is a hint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from faust.types import TP
+
+from stream_monitor import wire
+from stream_monitor.core.metric import Metric
+from stream_monitor.core.progress import PartitionProgress, TopicProgress
+from stream_monitor.core.record import Kind
+from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, is_closed
+from stream_monitor.kinds import KINDS
+from stream_monitor.settings import Settings
+from stream_monitor.worker.merge_row import MINUTE, STUB, MinuteRow, tag
+from stream_monitor.worker.outbox import Outbox
+from stream_monitor.worker.rollup import Rollups
+from stream_monitor.worker.state import PartitionState, key_parts, row_key
+from stream_monitor.worker.task import PartitionTask
+from stream_monitor.worker.transport import BatchConsumer
+
+_TOPICS = {MINUTE_MS: "metrics.1m", HOUR_MS: "metrics.1h", DAY_MS: "metrics.1d"}
+
+
+@lru_cache(maxsize=65536)
+def _labels(series: bytes) -> tuple[str, ...]:
+    return wire.series_parts(series)[1]
+
+
+class _KindState:
+    """What the merge keeps for one kind: how far its topic is, and its open minutes."""
+
+    def __init__(self, kind: Kind, rollups: Rollups) -> None:
+        self.kind = kind
+        self.rollups = rollups
+        self.progress = TopicProgress()
+        self.closed_ms = 0
+        """The watermark that windows were last closed by."""
+        self.retired_ms = 0
+        """Windows that end at or before it take nothing more."""
+        self.committed_retired_ms = 0
+        self.open: dict[int, set[bytes]] = {}
+
+
+class MergeTask(PartitionTask):
+    """Merges one partials partition. `metrics_partitions` is that of every metrics topic."""
+
+    def __init__(
+        self,
+        tp: TP,
+        state: PartitionState,
+        outbox: Outbox,
+        consumer: BatchConsumer,
+        settings: Settings,
+        metrics_partitions: int,
+    ) -> None:
+        self._metrics_partitions = metrics_partitions
+        self._grace_ms = round(settings.grace * 1000)
+        self._rows: dict[bytes, MinuteRow] = {}
+        self._touched: list[MinuteRow] = []
+        self._unsaved: list[MinuteRow] = []
+        self._stubs: dict[bytes, dict[int, list[int]]] = {}
+        self._kinds = {
+            name: _KindState(kind, Rollups(kind, state, self._find_minute(name), _labels, self._grace_ms))
+            for name, kind in KINDS.items()
+        }
+        super().__init__(tp, state, outbox, consumer, settings)
+        for of in self._kinds.values():
+            self._load_open(of)
+
+    def _load_open(self, of: _KindState) -> None:
+        prefix = tag(MINUTE, of.kind.name)
+        for key, _ in self.state.scan(prefix):
+            start_ms, series = key_parts(prefix, key)
+            if not is_closed(start_ms, of.closed_ms, self._grace_ms):
+                of.open.setdefault(start_ms, set()).add(series)
+        of.rollups.load(of.closed_ms)
+
+    # Meta row
+
+    def restore(self, meta: dict[str, Any]) -> None:
+        for name, plain in meta["kinds"].items():
+            of = self._kinds[name]
+            of.closed_ms, of.retired_ms = plain["closed_ms"], plain["retired_ms"]
+            of.committed_retired_ms = of.retired_ms
+            of.progress.expected = plain["expected"]
+            of.progress.partitions = {p: PartitionProgress(*said) for p, *said in plain["partitions"]}
+
+    def meta(self) -> dict[str, Any]:
+        return {
+            "kinds": {
+                name: {
+                    "closed_ms": of.closed_ms,
+                    "retired_ms": of.retired_ms,
+                    "expected": of.progress.expected,
+                    "partitions": [
+                        (p, said.watermark_ms, said.frontier_ms, said.idle)
+                        for p, said in of.progress.partitions.items()
+                    ],
+                }
+                for name, of in self._kinds.items()
+            }
+        }
+
+    def on_committed(self, meta: dict[str, Any]) -> None:
+        for name, plain in meta["kinds"].items():
+            self._kinds[name].committed_retired_ms = plain["retired_ms"]
+
+    # Records
+
+    def process(self, records: Sequence[Any], now_ms: int) -> None:
+        for record in records:
+            item = wire.partials_in(record.value, KINDS)
+            of = self._kinds[item.kind]
+            if isinstance(item, wire.Tick):
+                progress = PartitionProgress(item.watermark_ms, item.frontier_ms, item.idle)
+                of.progress.update(item.partition, item.partitions, progress)
+                of.retired_ms = max(of.retired_ms, of.progress.retired_ms())
+            elif item.start_ms + MINUTE_MS <= of.retired_ms:
+                self._late(of, item)
+            else:
+                self._take(of, item)
+        self.position = records[-1].offset + 1
+        self.count("read", len(records))
+        self._advance(now_ms)
+        self._publish_touched()
+
+    def _take(self, of: _KindState, partial: wire.Partial) -> None:
+        series = wire.series_key(partial.kind, partial.labels)
+        key = row_key(tag(MINUTE, partial.kind), partial.start_ms, series)
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = MinuteRow(of.kind, key, series, partial.start_ms, self.state.get(key))
+            if not is_closed(partial.start_ms, of.closed_ms, self._grace_ms):
+                of.open.setdefault(partial.start_ms, set()).add(series)
+        row.take(partial)
+        if not row.touched:
+            row.touched = True
+            self._touched.append(row)
+            of.rollups.note(series, partial.start_ms, of.closed_ms)
+        if not row.unsaved:
+            row.unsaved = True
+            self._unsaved.append(row)
+
+    def _late(self, of: _KindState, partial: wire.Partial) -> None:
+        """Its window has retired: the records that it adds to what was merged go to the DLQ, as one."""
+        series = wire.series_key(partial.kind, partial.labels)
+        key = row_key(tag(STUB, partial.kind), partial.start_ms, series)
+        stub = self._stubs.get(key)
+        if stub is None:
+            stored = self.state.get(key)
+            stub = self._stubs[key] = dict(wire.row_in(stored)["parts"]) if stored is not None else {}
+        base, offset, late = stub.get(partial.partition, [0, -1, 0])
+        if partial.offset <= offset:
+            return
+        now_late = partial.aggregate.records - base
+        stub[partial.partition] = [base, partial.offset, now_late]
+        self.count("late", now_late - late)
+        source = (self.settings.topic(f"logs.{partial.kind}"), partial.partition, partial.offset)
+        dlq_key, value = wire.dlq_late_partial(of.kind, partial.labels, partial.start_ms, source, now_late)
+        self.outbox.send(self.settings.topic("dlq"), 0, dlq_key, value, self.receipt)
+
+    # Results
+
+    def flush(self, now_ms: int, *, idle: bool) -> None:  # noqa: ARG002
+        """Close what the clock lets idle topics close."""
+        self._advance(now_ms)
+
+    def _advance(self, now_ms: int) -> None:
+        for of in self._kinds.values():
+            closing_ms = of.progress.closing_ms(now_ms)
+            if closing_ms <= of.closed_ms:
+                continue
+            of.closed_ms = closing_ms
+            over = [start for start in of.open if is_closed(start, closing_ms, self._grace_ms)]
+            for start_ms in sorted(over):
+                for series in of.open.pop(start_ms):
+                    row = self._find_minute(of.kind.name)(series, start_ms)
+                    if row is not None:
+                        row.touched = False
+                        self._publish_minute(row, final=True)
+            for metric in of.rollups.close(closing_ms):
+                self._publish(metric, _TOPICS[metric.size_ms])
+
+    def _publish_touched(self) -> None:
+        for row in self._touched:
+            if row.touched:
+                row.touched = False
+                of = self._kinds[row.kind.name]
+                self._publish_minute(row, final=is_closed(row.start_ms, of.closed_ms, self._grace_ms))
+        self._touched = []
+
+    def _publish_minute(self, row: MinuteRow, *, final: bool) -> None:
+        metric = Metric(row.kind, _labels(row.series), row.start_ms, MINUTE_MS, final, row.whole())
+        self._publish(metric, "metrics.1m" if final else "metrics.live", row.series)
+
+    def _publish(self, metric: Metric, topic: str, series: bytes | None = None) -> None:
+        series = series or wire.series_key(metric.kind.name, metric.labels)
+        self.outbox.send(
+            self.settings.topic(topic),
+            wire.partition_for(series, self._metrics_partitions),
+            wire.metric_key(series, metric.start_ms),
+            wire.metric_value(metric, self.settings.topic(f"logs.{metric.kind.name}")),
+            self.receipt,
+            metric.start_ms,
+        )
+
+    def _find_minute(self, kind: str) -> Any:
+        """(series, start) → the minute's row, from memory or from the table; None where there is none."""
+        prefix = tag(MINUTE, kind)
+
+        def find(series: bytes, start_ms: int) -> MinuteRow | None:
+            key = row_key(prefix, start_ms, series)
+            row = self._rows.get(key)
+            if row is None:
+                stored = self.state.get(key)
+                if stored is not None:
+                    row = MinuteRow(KINDS[kind], key, series, start_ms, stored)
+            return row
+
+        return find
+
+    # Checkpoint
+
+    def dirty_rows(self) -> dict[bytes, bytes | None]:
+        rows: dict[bytes, bytes | None] = {}
+        for row in self._unsaved:
+            row.unsaved = False
+            rows[row.key] = row.out()
+        self._unsaved = []
+        for of in self._kinds.values():
+            for metric in of.rollups.corrections():
+                self._publish(metric, _TOPICS[metric.size_ms])
+            gone = self._retire_minutes(of)
+            rows |= of.rollups.dirty_rows(of.committed_retired_ms)
+            for key in gone:  # after the hours that took them in, also in the changelog
+                rows.pop(key, None)
+            rows |= gone
+        rows |= self._dirty_stubs()
+        self._evict()
+        return rows
+
+    def _retire_minutes(self, of: _KindState) -> dict[bytes, bytes | None]:
+        """Minutes whose retirement is committed go into their hours, and leave a tombstone."""
+        gone: dict[bytes, bytes | None] = {}
+        prefix = tag(MINUTE, of.kind.name)
+        for key, stored in self.state.scan(prefix):
+            start_ms, series = key_parts(prefix, key)
+            if start_ms + MINUTE_MS > of.committed_retired_ms:
+                break
+            row = self._rows.pop(key, None) or MinuteRow(of.kind, key, series, start_ms, stored)
+            of.rollups.retire_minute(row)
+            self._leave_stub(of, row)
+            gone[key] = None
+        return gone
+
+    def _leave_stub(self, of: _KindState, row: MinuteRow) -> None:
+        """A source partition whose owner may still send for this minute leaves what it had."""
+        end_ms = row.start_ms + MINUTE_MS
+        open_parts = {
+            partition: [aggregate.records, offset, 0]
+            for partition, (offset, aggregate) in row.parts.items()
+            if of.progress.partitions[partition].frontier_ms < end_ms
+        }
+        if open_parts:
+            self._stubs[row_key(tag(STUB, of.kind.name), row.start_ms, row.series)] = open_parts
+
+    def _dirty_stubs(self) -> dict[bytes, bytes | None]:
+        rows: dict[bytes, bytes | None] = {}
+        for of in self._kinds.values():
+            prefix = tag(STUB, of.kind.name)
+            safe_ms = min((said.frontier_ms for said in of.progress.partitions.values()), default=0)
+            for key, _ in self.state.scan(prefix):
+                if key_parts(prefix, key)[0] + MINUTE_MS > safe_ms:
+                    break
+                rows[key] = None
+        for key, parts in self._stubs.items():
+            rows[key] = wire.row_out({"parts": list(parts.items())})
+        self._stubs = {}
+        return rows
+
+    def _evict(self) -> None:
+        """Closed minutes leave memory; a correction reads its row back from the table."""
+        closed = [
+            key
+            for key, row in self._rows.items()
+            if not row.touched
+            and is_closed(row.start_ms, self._kinds[row.kind.name].closed_ms, self._grace_ms)
+        ]
+        for key in closed:
+            del self._rows[key]

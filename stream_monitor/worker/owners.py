@@ -1,0 +1,106 @@
+"""Which partitions are ours, and the task that owns each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka.errors import IllegalStateError
+from faust.types import TP
+
+from stream_monitor.worker.task import PartitionTask
+from stream_monitor.worker.transport import BatchConsumer
+
+_CHUNK = 4000
+"""Records processed before the event loop gets a turn."""
+
+
+def clock_ms() -> int:
+    """Now, in UTC milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Owners:
+    """The tasks of the assigned partitions: made when first needed, dropped when revoked."""
+
+    def __init__(
+        self,
+        make: Callable[[TP], PartitionTask],
+        idle_after_ms: int,
+        on_error: Callable[[BaseException], None],
+    ) -> None:
+        self._make = make
+        self._idle_after_ms = idle_after_ms
+        self._on_error = on_error
+        self._tasks: dict[TP, PartitionTask] = {}
+
+    def __iter__(self) -> Any:
+        return iter(self._tasks.values())
+
+    def get(self, tp: TP) -> PartitionTask:
+        """The task that owns a partition, made from the partition's table if need be."""
+        task = self._tasks.get(tp)
+        if task is None:
+            task = self._tasks[tp] = self._make(tp)
+            task.batch_at_ms = task.checkpointed_at_ms = clock_ms()
+        return task
+
+    def drop(self, partitions: Any) -> None:
+        """The partitions were revoked: whatever is not in a checkpoint is left to the next owner."""
+        for tp in partitions:
+            task = self._tasks.pop(TP(tp.topic, tp.partition), None)
+            if task is not None:
+                task.cancel()
+
+    async def take(self, message: Any) -> None:
+        """Process a batch, unless its partition is revoked meanwhile."""
+        tp = TP(message.topic, message.partition)
+        task = self.get(tp)
+        records = task.unprocessed(message.value)
+        for start in range(0, len(records), _CHUNK):
+            if self._tasks.get(tp) is not task:
+                return
+            task.batch_at_ms = clock_ms()
+            task.process(records[start : start + _CHUNK], task.batch_at_ms)
+            await asyncio.sleep(0)
+
+    async def tick(self, consumer: BatchConsumer, partitions: Any) -> None:
+        """Send provisional results and start the checkpoints that are due, for all assigned partitions."""
+        for tp in partitions:
+            idle = await self._is_idle(consumer, tp)
+            if consumer.app.rebalancing:
+                return
+            task = self.get(tp)
+            now_ms = clock_ms()
+            if task.is_due(now_ms):
+                task.start_checkpoint(now_ms, idle=idle, on_error=self._on_error)
+            else:
+                task.flush(now_ms, idle=idle)
+            await asyncio.sleep(0)
+
+    async def _is_idle(self, consumer: BatchConsumer, tp: TP) -> bool:
+        """Read to its end, processed, and silent for a while. Only the owner can say so."""
+        task = self.get(tp)
+        if clock_ms() - task.batch_at_ms < self._idle_after_ms:
+            return False
+        delivered = consumer.delivered.get(tp)
+        if delivered is not None and (task.position is None or delivered >= task.position):
+            return False
+        try:
+            end, position = consumer.highwater(tp), await consumer.position(tp)
+        except IllegalStateError:  # not assigned any more
+            return False
+        return end is not None and position is not None and position >= end
+
+    async def finish(self, consumer: BatchConsumer) -> None:
+        """A last checkpoint of everything, before the worker stops."""
+        for task in list(self):
+            await task.wait_checkpoint()
+            if task.position is not None and (
+                task.position > task.saved_position or task.position != consumer.committed(task.tp)
+            ):
+                task.start_checkpoint(clock_ms(), idle=False, on_error=self._on_error)
+        for task in list(self):
+            await task.wait_checkpoint()

@@ -1,0 +1,102 @@
+"""Runs the worker: checks what it needs, starts the application, waits for a signal or a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from stream_monitor import clients, topics
+from stream_monitor.errors import MonitorError
+from stream_monitor.settings import Settings
+from stream_monitor.worker.app import MonitorApp, create_app
+from stream_monitor.worker.health import is_ready, serve
+
+log = logging.getLogger("stream_monitor.worker")
+
+_LOOK_S = 0.2
+
+
+def run(settings: Settings) -> int:
+    """Run until SIGINT or SIGTERM; returns 0. Raises MonitorError for what a user can cause."""
+    _configure_logging()
+    clients.ensure_broker(settings)
+    topics.check(settings)
+    with _datadir_lock(settings.datadir):
+        return asyncio.run(_run(settings, topics.partition_counts(settings)))
+
+
+async def _run(settings: Settings, partitions: dict[str, int]) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop.set)
+    app = create_app(settings, partitions)
+    server = await serve(app, settings)
+    start = asyncio.create_task(app.start())
+    try:
+        await _until_over(app, start, stop)
+    finally:
+        if not start.done():
+            start.cancel()
+        await app.stop()
+        if server is not None:
+            await server.cleanup()
+    if app.failure is not None:
+        raise _as_monitor_error(app.failure)
+    return 0
+
+
+async def _until_over(app: MonitorApp, start: asyncio.Task[None], stop: asyncio.Event) -> None:
+    ready = False
+    while not stop.is_set():
+        if start.done() and start.exception() is not None:
+            app.fail(start.exception() or RuntimeError("Faust did not start"))
+        if app.crashed:
+            app.fail(app.crash_reason or RuntimeError("Faust stopped without a reason"))
+        if app.failure is not None:
+            return
+        if not ready and is_ready(app):
+            ready = True
+            log.info("ready")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _LOOK_S)
+    log.info("stopping: a last checkpoint")
+
+
+def _as_monitor_error(failure: BaseException) -> MonitorError:
+    if isinstance(failure, MonitorError):
+        return failure
+    log.error("the worker failed", exc_info=failure)
+    return MonitorError(
+        f"the worker stopped without committing: {failure!r}; start it again, it goes on at its last checkpoint"
+    )
+
+
+@contextlib.contextmanager
+def _datadir_lock(datadir: Path) -> Iterator[None]:
+    """One worker per datadir: two would spoil each other's tables."""
+    datadir.mkdir(parents=True, exist_ok=True)
+    with (datadir / "worker.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise MonitorError(
+                f"another worker uses the datadir {datadir}; give each its own with --datadir"
+            ) from None
+        yield
+
+
+def _configure_logging() -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for name in ("faust", "mode", "aiokafka", "kafka"):
+        logging.getLogger(name).setLevel(logging.WARNING)

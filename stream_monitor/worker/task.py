@@ -1,0 +1,169 @@
+"""What the owner of a partition does, whatever it holds: keep a position, checkpoint, let it be committed.
+
+A checkpoint of everything before offset P:
+
+    rows, tombstones ──▶ RocksDB and changelog ┐
+    results sent before P (partials, metrics) ─┼─▶ all acknowledged ─▶ meta row(P) ─▶ acknowledged ─▶ commit P
+    DLQ records sent before P ─────────────────┘
+
+The meta row is written last, so where it says P everything before P is safe in Kafka, and a replay below P
+has nothing to do. A row carries the offset folded into it, so a replay above P skips what the row already
+holds, and the row is saved again: the disk may be ahead of the changelog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from faust.types import TP
+
+from stream_monitor import wire
+from stream_monitor.settings import Settings
+from stream_monitor.worker.outbox import Outbox, Receipt
+from stream_monitor.worker.state import META_KEY, PartitionState
+from stream_monitor.worker.transport import Batch, BatchConsumer
+
+log = logging.getLogger(__name__)
+
+
+class LostBatchError(Exception):
+    """Faust skipped a batch without going back for it. The worker must stop: a replay brings it again."""
+
+
+class PartitionTask(ABC):
+    """The owner of one partition of a batched topic. Lives from its assignment to its revocation."""
+
+    def __init__(
+        self, tp: TP, state: PartitionState, outbox: Outbox, consumer: BatchConsumer, settings: Settings
+    ) -> None:
+        self.tp = tp
+        self.state = state
+        self.outbox = outbox
+        self.settings = settings
+        self.receipt = Receipt()
+        self.position: int | None = None
+        """The offset after the last record processed; None before the first."""
+        self.saved_position = 0
+        """The position in the newest meta row."""
+        self.counters: dict[str, int] = {}
+        """Conservation counters, part of the checkpoint: records read, folded, and rejected by reason."""
+        self.checkpointed_at_ms = 0
+        self.batch_at_ms = 0
+        self._consumer = consumer
+        self._checkpoint: asyncio.Task[None] | None = None
+        self._load()
+
+    def _load(self) -> None:
+        stored = self.state.get(META_KEY)
+        if stored is None:
+            return
+        meta = wire.row_in(stored)
+        self.position = self.saved_position = meta.pop("position")
+        self.counters = meta.pop("counters")
+        self.restore(meta)
+
+    def unprocessed(self, batch: Batch) -> Sequence[Any]:
+        """The batch's records that are not behind the position; after a restart a few are.
+
+        Raises LostBatchError where an earlier batch of this assignment never came here.
+        """
+        records, position = batch.records, self.position
+        if batch.follows is not None and (position is None or batch.follows >= position):
+            raise LostBatchError(f"{self.tp}: a batch up to offset {batch.follows} was lost at {position}")
+        if position is None or not records or records[0].offset >= position:
+            return records
+        return [record for record in records if record.offset >= position]
+
+    def count(self, name: str, times: int = 1) -> None:
+        """Add to a conservation counter."""
+        self.counters[name] = self.counters.get(name, 0) + times
+
+    # What the two kinds of owner add
+
+    @abstractmethod
+    def restore(self, meta: dict[str, Any]) -> None:
+        """Take what `meta` gave at the last checkpoint."""
+
+    @abstractmethod
+    def process(self, records: Sequence[Any], now_ms: int) -> None:
+        """Take aiokafka records, none of them behind the position, at least one; moves the position."""
+
+    @abstractmethod
+    def flush(self, now_ms: int, *, idle: bool) -> None:
+        """Send provisional results."""
+
+    @abstractmethod
+    def dirty_rows(self) -> dict[bytes, bytes | None]:
+        """What has to be saved for the position to be a checkpoint; None is a tombstone."""
+
+    @abstractmethod
+    def meta(self) -> dict[str, Any]:
+        """What the meta row holds besides position and counters: plain values, of this very moment."""
+
+    @abstractmethod
+    def on_committed(self, meta: dict[str, Any]) -> None:
+        """The checkpoint with this meta is committed: what it retired can go."""
+
+    # Checkpoints
+
+    @property
+    def checkpointing(self) -> bool:
+        """A checkpoint is under way."""
+        return self._checkpoint is not None and not self._checkpoint.done()
+
+    def is_due(self, now_ms: int) -> bool:
+        """It is time for a checkpoint and there is something to save."""
+        return (
+            not self.checkpointing
+            and self.position is not None
+            and now_ms - self.checkpointed_at_ms >= self.settings.checkpoint_interval * 1000
+            and (self.position > self.saved_position or self.has_pending())
+        )
+
+    def has_pending(self) -> bool:
+        """There is something to save although the position has not moved."""
+        return self.position != self._consumer.committed(self.tp)
+
+    def start_checkpoint(self, now_ms: int, *, idle: bool, on_error: Callable[[BaseException], None]) -> None:
+        """Send and save everything up to the position; `on_error` is told when that fails."""
+        assert self.position is not None
+        self.flush(now_ms, idle=idle)
+        self.checkpointed_at_ms = now_ms
+        position, meta = self.position, self.meta()
+        stored = wire.row_out({**meta, "position": position, "counters": self.counters})
+        rows = self.dirty_rows()  # may send results, which belong to this checkpoint
+        receipt, self.receipt = self.receipt, Receipt()
+        self.state.write(rows, receipt)
+        self._checkpoint = asyncio.create_task(self._finish(position, meta, stored, receipt))
+        self._checkpoint.add_done_callback(lambda task: _report(task, on_error))
+
+    async def _finish(self, position: int, meta: dict[str, Any], stored: bytes, receipt: Receipt) -> None:
+        await receipt.wait()
+        final = Receipt()
+        self.state.write({META_KEY: stored}, final)
+        await final.wait()
+        self.state.remember_changelog_offset(final.last_offset)
+        self.saved_position = position
+        self._consumer.allow_commit(self.tp, position)
+        await self._consumer.commit({self.tp})
+        if self._consumer.committed(self.tp) == position:
+            self.on_committed(meta)
+
+    async def wait_checkpoint(self) -> None:
+        """Until the checkpoint under way, if any, has ended; its failure went to `on_error`."""
+        if self._checkpoint is not None:
+            await asyncio.wait([self._checkpoint])
+
+    def cancel(self) -> None:
+        """The partition is no longer ours."""
+        if self._checkpoint is not None:
+            self._checkpoint.cancel()
+
+
+def _report(task: asyncio.Task[None], on_error: Callable[[BaseException], None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        on_error(error)

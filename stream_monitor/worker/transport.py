@@ -1,0 +1,137 @@
+"""Faust's transport, changed in two places: batches come in, and only checkpoints are committed.
+
+Per event Faust costs about a millisecond; per fetched batch that is nothing. So the topics in
+`app.batched_topics` are delivered one event a fetch and partition: the event's value is the list of
+aiokafka's records, its offset the last one's. All other topics (the changelogs) come record by record.
+
+Faust commits what was acknowledged. Here nothing is: `allow_commit` says how far a partition's state is
+safe in Kafka, and that is all that is ever committed. See DESIGN 3.3 in docs/explanation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import faust
+from faust.transport.drivers.aiokafka import Consumer, Transport
+from faust.types import TP, ConsumerMessage
+
+
+class Batch(NamedTuple):
+    """The value of a batched topic's event."""
+
+    records: Sequence[Any]
+    """aiokafka's records, in order, at least one."""
+    follows: int | None
+    """The last offset of the batch delivered before it since the assignment; None for the first."""
+
+
+class BatchConsumer(Consumer):
+    """One ConsumerMessage per partition and fetch for batched topics; commits checkpoints only."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._allowed: dict[TP, int] = {}
+        self.delivered: dict[TP, int] = {}
+        """By partition: the last offset handed to the streams since the assignment."""
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
+        """Fetched records as messages; nothing while partitions are being reassigned."""
+        records, active = await self._wait_next_records(timeout)
+        if records is None or self.should_stop:
+            return
+        generation = self.app.consumer_generation_id
+        if not self.flow_active:
+            await self.perform_seek()
+            return
+        for tp, message in self._messages(records):
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            if active is None or tp in active or tp in self._buffered_partitions:
+                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+                yield tp, message
+
+    def _messages(self, records: dict[Any, list[Any]]) -> Iterator[tuple[TP, Any]]:
+        for topic_partition, batch in records.items():
+            tp = TP(topic_partition.topic, topic_partition.partition)
+            if tp.topic in self.app.batched_topics:
+                if batch:
+                    yield tp, self._batch_message(tp, batch)
+            else:
+                for record in batch:
+                    yield tp, self._to_message(tp, record)
+
+    def _batch_message(self, tp: TP, batch: list[Any]) -> ConsumerMessage:
+        last = batch[-1]
+        value = Batch(batch, self.delivered.get(tp))
+        self.delivered[tp] = last.offset
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000,
+            last.timestamp_type,
+            [],
+            None,
+            value,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    def allow_commit(self, tp: TP, offset: int) -> None:
+        """The state of everything before `offset` is safe in Kafka."""
+        self._allowed[tp] = offset
+
+    def committed(self, tp: TP) -> int | None:
+        """The committed offset of an assigned partition; None where there is none yet."""
+        offset: int | None = self._committed_offset[tp]
+        return offset
+
+    def ack(self, message: Any) -> bool:
+        """Acknowledging means nothing here; only checkpoints are committed."""
+        self._unacked_messages.discard(message)
+        return True
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return (tp for tp in list(self._allowed) if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._allowed.get(tp)
+
+    async def perform_seek(self) -> None:
+        """Back to the committed offsets: what was delivered before will be delivered again."""
+        self.delivered.clear()
+        await super().perform_seek()
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """A gap in offsets is nothing to track: a checkpoint knows its position."""
+
+    async def on_partitions_revoked(self, revoked: Iterable[TP]) -> None:
+        """Forget what was allowed before anything else can happen to the partitions."""
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self._allowed.pop(tp, None)
+            self.delivered.pop(tp, None)
+
+
+class BatchTransport(Transport):
+    """aiokafka's transport with the consumer above."""
+
+    Consumer = BatchConsumer
+
+
+class RawSchema(faust.Schema):
+    """Hands the message's key and value on as they are."""
+
+    def compile(self, app: Any, **_: Any) -> Any:
+        """The decode function of a topic."""
+        create_event = app.create_event
+
+        async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ARG001
+            return create_event(message.key, message.value, message.headers, message)
+
+        return decode
