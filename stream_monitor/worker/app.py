@@ -29,8 +29,10 @@ from stream_monitor.worker.transport import BatchConsumer, BatchTransport, RawSc
 
 log = logging.getLogger(__name__)
 
-_QUEUED_BATCHES = 4
-"""Batches that may wait for an agent, by topic: what bounds memory when the worker is behind."""
+_BATCH_RECORDS = 5000
+"""Records fetched at once, at most."""
+_QUEUED_BATCHES = 2
+"""Batches that may wait for an agent: what bounds memory when the worker is behind."""
 
 _STOP_S = 15.0
 
@@ -103,6 +105,7 @@ def _new_app(settings: Settings) -> MonitorApp:
         broker_commit_interval=3600.0,  # checkpoints commit, no timer
         broker_commit_livelock_soft_timeout=86400.0,
         stream_processing_timeout=86400.0,
+        broker_max_poll_records=_BATCH_RECORDS,
         stream_wait_empty=False,
         topic_allow_declare=False,
         topic_disable_leader=True,

@@ -170,6 +170,9 @@ class IngestTask(PartitionTask):
         for partition in range(self._partials_partitions):
             self.outbox.send(self._partials, partition, None, value, self.receipt)
 
+    def unsaved_rows(self) -> int:
+        return len(self._unsaved)
+
     def dirty_rows(self) -> dict[bytes, bytes | None]:
         """The rows that changed, and tombstones for those that retired before the last commit."""
         rows: dict[bytes, bytes | None] = {}

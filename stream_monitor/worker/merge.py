@@ -231,6 +231,9 @@ class MergeTask(PartitionTask):
 
     # Checkpoint
 
+    def unsaved_rows(self) -> int:
+        return len(self._unsaved)
+
     def dirty_rows(self) -> dict[bytes, bytes | None]:
         rows: dict[bytes, bytes | None] = {}
         for row in self._unsaved:

@@ -66,8 +66,8 @@ class Outbox:
             settings,
             **{
                 "linger.ms": 20,
-                "queue.buffering.max.kbytes": 65536,
-                "queue.buffering.max.messages": 200_000,
+                "queue.buffering.max.kbytes": 32768,
+                "queue.buffering.max.messages": 50_000,
                 "delivery.timeout.ms": 120_000,
             },
         )
@@ -82,7 +82,7 @@ class Outbox:
         receipt: Receipt,
         timestamp_ms: int = 0,
     ) -> None:
-        """Queue one record; blocks only while 64 MiB are waiting to be acknowledged."""
+        """Queue one record; blocks only while 32 MiB are waiting to be acknowledged."""
         receipt.expect()
         self.sent_total += 1
         while True:

@@ -23,10 +23,10 @@ META_KEY = b"\x00meta"
 FAUST_OFFSET_KEY = Store.offset_key
 
 ROCKSDB_OPTIONS = {
-    "block_cache_size": 4 << 20,
-    "write_buffer_size": 4 << 20,
+    "block_cache_size": 2 << 20,
+    "write_buffer_size": 1 << 20,
     "max_write_buffer_number": 2,
-    "target_file_size_base": 16 << 20,
+    "target_file_size_base": 8 << 20,
     "max_open_files": 128,
 }
 """Of each partition of each table; Faust's default is a 2 GiB cache and three buffers of 64 MiB."""

@@ -29,6 +29,9 @@ from stream_monitor.worker.transport import Batch, BatchConsumer
 
 log = logging.getLogger(__name__)
 
+MAX_UNSAVED_ROWS = 1000
+"""With more of them a checkpoint comes early: saved rows of closed windows leave memory."""
+
 
 class LostBatchError(Exception):
     """Faust skipped a batch without going back for it. The worker must stop: a replay brings it again."""
@@ -97,6 +100,10 @@ class PartitionTask(ABC):
         """Send provisional results."""
 
     @abstractmethod
+    def unsaved_rows(self) -> int:
+        """How many rows the next checkpoint will write, about."""
+
+    @abstractmethod
     def dirty_rows(self) -> dict[bytes, bytes | None]:
         """What has to be saved for the position to be a checkpoint; None is a tombstone."""
 
@@ -120,8 +127,13 @@ class PartitionTask(ABC):
         return (
             not self.checkpointing
             and self.position is not None
-            and now_ms - self.checkpointed_at_ms >= self.settings.checkpoint_interval * 1000
-            and (self.position > self.saved_position or self.has_pending())
+            and (
+                self.unsaved_rows() > MAX_UNSAVED_ROWS
+                or (
+                    now_ms - self.checkpointed_at_ms >= self.settings.checkpoint_interval * 1000
+                    and (self.position > self.saved_position or self.has_pending())
+                )
+            )
         )
 
     def has_pending(self) -> bool:
