@@ -17,6 +17,4 @@ def data_dir(name: str) -> Path:
     for parent in (_PACKAGE / "_data", _PACKAGE.parent):
         if (parent / name).is_dir():
             return parent / name
-    raise MonitorError(
-        f"the data folder {name!r} is missing from this installation; reinstall stream-monitor"
-    )
+    raise MonitorError(f"the data folder {name!r} is missing from this installation; reinstall stream-monitor")

@@ -72,8 +72,8 @@ class Settings(BaseSettings):
     group_instance_id: Annotated[
         str | None, Field(description="Static membership: a restart keeps its partitions")
     ] = None
-    datadir: Annotated[Path, Field(description="Where the worker keeps its tables; one folder a worker")] = (
-        Path("data")
+    datadir: Annotated[Path, Field(description="Where the worker keeps its tables; one folder a worker")] = Path(
+        "data"
     )
     session_timeout: Annotated[
         float, Field(ge=6, le=300, description="A silent worker loses its partitions after this")
@@ -104,9 +104,7 @@ class Settings(BaseSettings):
             description="A partition read to its end and silent for this long is idle",
         ),
     ] = 5.0
-    http_host: Annotated[str, Field(description="Where health and Prometheus metrics are served")] = (
-        "127.0.0.1"
-    )
+    http_host: Annotated[str, Field(description="Where health and Prometheus metrics are served")] = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535, description="0: do not serve")] = 6066
 
     # --- Views -----------------------------------------------------------------------------------

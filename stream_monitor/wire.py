@@ -198,9 +198,7 @@ def _measure_in(family: type[Distribution], record: dict[str, Any]) -> Distribut
     if family is Histogram:
         positive = record["histogram"]["positive"]
         counts = {
-            bucket: count
-            for bucket, count in enumerate(positive["bucketCounts"], positive["offset"])
-            if count
+            bucket: count for bucket, count in enumerate(positive["bucketCounts"], positive["offset"]) if count
         }
         if record["histogram"]["zeroCount"]:
             counts[ZERO] = record["histogram"]["zeroCount"]
@@ -385,9 +383,7 @@ def aggregate_in(kind: Kind, plain: Any) -> Aggregate:
     gauges, rates, whole.exceptions, whole.classes, slowest, failures = plain[6:]
     whole.volume_micro = int(volume)
     whole.measures = [
-        family()
-        if m is None
-        else family(dict(zip(m[0], m[1], strict=True)), int(m[2]), float(m[3]), float(m[4]))
+        family() if m is None else family(dict(zip(m[0], m[1], strict=True)), int(m[2]), float(m[3]), float(m[4]))
         for (_, family), m in zip(kind.measures, measures, strict=True)
     ]
     whole.gauges = [{key: tuple(value) for key, value in gauge.items()} for gauge in gauges]

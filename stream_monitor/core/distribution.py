@@ -140,10 +140,8 @@ class Histogram(Distribution):
 
     def add(self, value: float) -> None:
         """Count one finite value ≥ 0."""
-        if CLAMP_MIN <= value <= CLAMP_MAX:
-            bucket = _ceil(_log2(value) * _PER_OCTAVE) - 1
-        else:
-            bucket = bucket_of(value)
+        clamped = CLAMP_MIN <= value <= CLAMP_MAX
+        bucket = _ceil(_log2(value) * _PER_OCTAVE) - 1 if clamped else bucket_of(value)
         counts = self.counts
         counts[bucket] = counts.get(bucket, 0) + 1
         self.sum_micro += round(value * MICRO)

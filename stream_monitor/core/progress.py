@@ -54,6 +54,4 @@ class TopicProgress:
         """Windows that end at or before it have retired (rule 4); 0 where none has."""
         if not self.expected or len(self.partitions) < self.expected:
             return 0
-        return min(
-            (progress.frontier_ms for progress in self.partitions.values() if not progress.idle), default=0
-        )
+        return min((progress.frontier_ms for progress in self.partitions.values() if not progress.idle), default=0)

@@ -19,9 +19,7 @@ MAX_BYTES = 1 << 20
 MAX_NUMBER = 1e15
 
 _ERROR_LEVELS = frozenset(
-    spelling
-    for level in ("ERROR", "CRITICAL", "FATAL")
-    for spelling in (level, level.lower(), level.capitalize())
+    spelling for level in ("ERROR", "CRITICAL", "FATAL") for spelling in (level, level.lower(), level.capitalize())
 )
 _TYPE_NAME = re.compile(r"[A-Za-z_][\w.]{0,199}", re.ASCII)
 _TRACEBACK = "Traceback (most recent call last)"

@@ -37,7 +37,7 @@ _QUEUED_BATCHES = 2
 _STOP_S = 15.0
 
 
-class MonitorApp(faust.App):  # type: ignore[misc]
+class MonitorApp(faust.App):
     """Faust with the batch transport, and a last checkpoint before it stops."""
 
     batched_topics: frozenset[str] = frozenset()
@@ -70,8 +70,7 @@ def create_app(settings: Settings, partitions: Mapping[str, int]) -> MonitorApp:
     partials = settings.topic("partials")
     app.batched_topics = frozenset({*sources, partials})
     tables = {
-        topic: _table(app, settings, kind.name, partitions[f"logs.{kind.name}"])
-        for topic, kind in sources.items()
+        topic: _table(app, settings, kind.name, partitions[f"logs.{kind.name}"]) for topic, kind in sources.items()
     }
     tables[partials] = _table(app, settings, "merge", partitions["partials"])
     app.outbox = outbox = Outbox(settings)
@@ -157,7 +156,7 @@ def _add_clock(app: MonitorApp, settings: Settings) -> None:
                 await asyncio.sleep(settings.flush_interval)
                 if app.failure is None and app.tables.actives_ready and not app.rebalancing:
                     await app.owners.tick(app.consumer, _owned(app))
-        except Exception as error:  # noqa: BLE001  (as above)
+        except Exception as error:
             app.fail(error)
             raise
         finally:

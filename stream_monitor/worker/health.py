@@ -32,7 +32,9 @@ class WorkerCollector(Collector):
             labels=("topic", "partition", "outcome"),
         )
         position = GaugeMetricFamily(
-            "stream_monitor_position", "Offset after the last record processed.", labels=("topic", "partition")
+            "stream_monitor_position",
+            "Offset after the last record processed.",
+            labels=("topic", "partition"),
         )
         saved = GaugeMetricFamily(
             "stream_monitor_checkpoint_position",
@@ -60,7 +62,11 @@ async def serve(app: MonitorApp, settings: Settings) -> web.AppRunner | None:
     if not settings.http_port:
         return None
     registry = CollectorRegistry()
-    for collector in (WorkerCollector(app), ProcessCollector(registry=None), PlatformCollector(registry=None)):
+    for collector in (
+        WorkerCollector(app),
+        ProcessCollector(registry=None),
+        PlatformCollector(registry=None),
+    ):
         registry.register(collector)
 
     async def healthz(_: web.Request) -> web.Response:

@@ -91,7 +91,7 @@ class IngestTask(PartitionTask):
         watermark_ms, folded = self.watermark_ms, 0
         for record in records:
             line = decode(record.value, record.timestamp)
-            if type(line) is Rejected:
+            if isinstance(line, Rejected):
                 self._reject(line, record)
                 continue
             timestamp_ms = line.timestamp_ms

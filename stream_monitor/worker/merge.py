@@ -296,8 +296,7 @@ class MergeTask(PartitionTask):
         closed = [
             key
             for key, row in self._rows.items()
-            if not row.touched
-            and is_closed(row.start_ms, self._kinds[row.kind.name].closed_ms, self._grace_ms)
+            if not row.touched and is_closed(row.start_ms, self._kinds[row.kind.name].closed_ms, self._grace_ms)
         ]
         for key in closed:
             del self._rows[key]

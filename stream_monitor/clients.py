@@ -1,0 +1,163 @@
+"""Every Kafka client of the project gets its connection here, from the same settings.
+
+`client_config` is librdkafka's dictionary; `faust_options` says the same to Faust. Address, SASL and TLS stand in
+no other file.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from stream_monitor.errors import BrokerUnavailableError, UsageError
+from stream_monitor.settings import Settings
+
+log = logging.getLogger(__name__)
+_quiet = logging.getLogger("stream_monitor.librdkafka")
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False
+
+
+def client_config(settings: Settings) -> dict[str, Any]:
+    """librdkafka's configuration for reaching the broker. Raises UsageError for half a pair of settings."""
+    _check_pairs(settings)
+    config: dict[str, Any] = {
+        "bootstrap.servers": settings.broker,
+        "client.id": "stream-monitor",
+        "security.protocol": settings.security_protocol,
+        "socket.timeout.ms": round(settings.request_timeout * 1000),
+        "socket.connection.setup.timeout.ms": round(settings.connect_timeout * 1000),
+        "reconnect.backoff.max.ms": 2000,
+        "broker.address.family": "any",
+        "logger": _quiet,
+    }
+    if settings.security_protocol.startswith("SASL"):
+        assert settings.sasl_password is not None
+        config |= {
+            "sasl.mechanism": settings.sasl_mechanism,
+            "sasl.username": settings.sasl_username,
+            "sasl.password": settings.sasl_password.get_secret_value(),
+        }
+    tls = {
+        "ssl.ca.location": settings.ssl_ca,
+        "ssl.certificate.location": settings.ssl_certificate,
+        "ssl.key.location": settings.ssl_key,
+    }
+    config |= {name: str(path) for name, path in tls.items() if path is not None}
+    if settings.ssl_key_password is not None:
+        config["ssl.key.password"] = settings.ssl_key_password.get_secret_value()
+    return config
+
+
+def producer(settings: Settings, **extra: Any) -> Producer:
+    """An idempotent producer (acks from all, lz4). `extra` is librdkafka's and wins."""
+    return Producer(
+        {
+            **client_config(settings),
+            "enable.idempotence": True,
+            "acks": "all",
+            "compression.type": "lz4",
+            **extra,
+        }
+    )
+
+
+def consumer(settings: Settings, **extra: Any) -> Consumer:
+    """A consumer that commits nothing by itself. `extra` is librdkafka's and wins."""
+    return Consumer(
+        {
+            **client_config(settings),
+            "group.id": f"{settings.prefix}.reader",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            **extra,
+        }
+    )
+
+
+def admin(settings: Settings) -> AdminClient:
+    """For topics and their configuration."""
+    return AdminClient(client_config(settings))
+
+
+def ensure_broker(settings: Settings) -> None:
+    """Return when a broker answers. Raises BrokerUnavailableError, one line, within `connect_timeout`."""
+    failures: list[KafkaError] = []
+    config: dict[str, Any] = {**client_config(settings), "error_cb": failures.append}
+    client = AdminClient(config)
+    try:
+        client.list_topics(timeout=settings.connect_timeout)
+    except KafkaException as error:
+        client.poll(0)
+        raise BrokerUnavailableError(_why(settings, [*failures, error.args[0]])) from None
+
+
+def _why(settings: Settings, failures: list[KafkaError]) -> str:
+    for failure in failures:
+        if failure.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):
+            return f"the broker at {settings.broker} refused the connection: {failure.str()[:300]}"
+    return (
+        f"no Kafka broker answers at {settings.broker} within {settings.connect_timeout:g} s; "
+        "start it, or say where it is with --broker or STREAM_MONITOR_BROKER"
+    )
+
+
+def _check_pairs(settings: Settings) -> None:
+    if settings.security_protocol.startswith("SASL") and not (settings.sasl_username and settings.sasl_password):
+        raise UsageError(
+            f"security protocol {settings.security_protocol} needs a user: "
+            "set STREAM_MONITOR_SASL_USERNAME and STREAM_MONITOR_SASL_PASSWORD"
+        )
+    if (settings.ssl_certificate is None) != (settings.ssl_key is None):
+        raise UsageError("a client certificate needs its key: set both SSL_CERTIFICATE and SSL_KEY, or neither")
+    for path in (settings.ssl_ca, settings.ssl_certificate, settings.ssl_key):
+        if path is not None and not path.is_file():
+            raise UsageError(f"the TLS file {path} is not there")
+
+
+def faust_options(settings: Settings) -> dict[str, Any]:
+    """The same connection as keyword arguments of a Faust application."""
+    _check_pairs(settings)
+    options: dict[str, Any] = {
+        "broker": [f"kafka://{address.strip()}" for address in settings.broker.split(",")],
+        "broker_client_id": "stream-monitor",
+        "broker_request_timeout": max(settings.request_timeout, settings.session_timeout + 5),
+    }
+    credentials = _faust_credentials(settings)
+    if credentials is not None:
+        options["broker_credentials"] = credentials
+    return options
+
+
+def _faust_credentials(settings: Settings) -> Any:
+    import faust
+
+    protocol = settings.security_protocol
+    context = _ssl_context(settings) if protocol in ("SSL", "SASL_SSL") else None
+    if protocol == "SSL":
+        return faust.SSLCredentials(context=context)
+    if protocol.startswith("SASL"):
+        assert settings.sasl_password is not None
+        return faust.SASLCredentials(
+            username=settings.sasl_username,
+            password=settings.sasl_password.get_secret_value(),
+            ssl_context=context,
+            mechanism=settings.sasl_mechanism,
+        )
+    return None
+
+
+def _ssl_context(settings: Settings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(settings.ssl_ca) if settings.ssl_ca else None)
+    if settings.ssl_certificate is not None:
+        password = settings.ssl_key_password
+        context.load_cert_chain(
+            str(settings.ssl_certificate),
+            str(settings.ssl_key),
+            password.get_secret_value() if password else None,
+        )
+    return context

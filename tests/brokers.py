@@ -1,0 +1,156 @@
+"""A real Apache Kafka for tests and benches: named, in Docker, or from the jars; in this order.
+
+STREAM_MONITOR_TEST_BROKER=host:port    that one
+a Docker engine that answers            testcontainers, apache/kafka 4.x
+Java and Maven                          Apache Kafka's jars, one KRaft node on free ports
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from stream_monitor import clients
+from stream_monitor.broker import die_with_parent, free_port
+from stream_monitor.errors import MonitorError
+from stream_monitor.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache" / "kafka"
+IMAGE = "apache/kafka:4.1.0"
+
+PROPERTIES = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={data}
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=2
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+"""
+
+
+class NoKafkaError(Exception):
+    """No Apache Kafka can be had here; says why."""
+
+
+class JarsKafka:
+    """One KRaft node from the jars, on free ports of 127.0.0.1. Can be stopped and started on its data."""
+
+    def __init__(self) -> None:
+        self.port, controller = free_port(), free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self._folder = Path(tempfile.mkdtemp(prefix="stream-monitor-kafka-"))
+        self._config = self._folder / "server.properties"
+        self._config.write_text(
+            PROPERTIES.format(port=self.port, controller=controller, data=self._folder / "data")
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+        self._classpath = f"{_jars()}/*"
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._config)).wait(60)
+
+    def _java(self, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self._folder / "log").open("ab") as output:
+            return subprocess.Popen(
+                ["java", "-Xms512m", "-Xmx512m", "-cp", self._classpath, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self._folder,
+                preexec_fn=die_with_parent,
+            )
+
+    def start(self) -> None:
+        """Start the node; return when it answers."""
+        self._process = self._java("kafka.Kafka", str(self._config))
+        settings = Settings(broker=self.address, connect_timeout=2)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with contextlib.suppress(MonitorError):
+                clients.ensure_broker(settings)
+                return
+        self.stop()
+        raise NoKafkaError(f"Kafka did not start: {(self._folder / 'log').read_text()[-500:]}")
+
+    def stop(self, signum: int = signal.SIGTERM) -> None:
+        """End the node; its data stay."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signum)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def close(self) -> None:
+        """End the node and forget its data."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _jars() -> Path:
+    """The folder of the jars, fetched by Maven the first time."""
+    lib = CACHE / "lib"
+    if not list(lib.glob("kafka_2.13-4.*.jar")):
+        if not shutil.which("java") or not shutil.which("mvn"):
+            raise NoKafkaError("neither Docker nor Java with Maven is here")
+        pom = Path(__file__).parent / "kafka" / "pom.xml"
+        done = subprocess.run(
+            ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={lib}"],
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        if done.returncode:
+            raise NoKafkaError(f"Maven could not fetch Kafka's jars: {done.stdout[-300:]}")
+    return lib
+
+
+def _docker_answers() -> bool:
+    try:
+        import docker
+
+        docker.from_env().ping()
+    except Exception:  # whatever is wrong with it, it is not there
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def kafka() -> Iterator[str]:
+    """The address of an Apache Kafka. Raises NoKafkaError where none can be had."""
+    named = os.environ.get("STREAM_MONITOR_TEST_BROKER")
+    if named:
+        yield named
+    elif _docker_answers():
+        from testcontainers.kafka import KafkaContainer
+
+        with KafkaContainer(IMAGE).with_kraft() as container:
+            yield container.get_bootstrap_server()
+    else:
+        node = JarsKafka()
+        node.start()
+        try:
+            yield node.address
+        finally:
+            node.close()

@@ -1,0 +1,86 @@
+"""topics/*.yaml against a broker: what is declared is made, and nothing else happens."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import jsonschema
+import pytest
+from confluent_kafka.admin import NewPartitions
+
+from stream_monitor import clients, topics
+from stream_monitor.data import data_dir
+from stream_monitor.errors import MonitorError, TopicMissingError, UsageError
+
+
+@pytest.fixture(params=["embedded", "kafka"])
+def broker(request):
+    return request.getfixturevalue(request.param)
+
+
+class TestOnABroker:
+    def test_apply_makes_what_plan_says_and_then_there_is_nothing_to_do(self, broker, make_settings):
+        settings = make_settings(broker, apply=False)
+        planned = topics.plan(settings)
+        assert {change.action for change in planned} == {"create"}
+        assert topics.apply(settings) == planned
+        assert topics.plan(settings) == []
+        topics.check(settings)
+
+    def test_a_source_topic_grows_together_with_its_state(self, broker, make_settings):
+        settings = make_settings(broker)
+        name = settings.topic("logs.ml")
+        admin = clients.admin(settings)
+        admin.create_partitions([NewPartitions(name, 6)])[name].result()
+        with pytest.raises(TopicMissingError, match="topics apply"):
+            topics.check(settings)
+        assert [str(c) for c in topics.apply(settings)] == [f"grow {settings.topic('state.ml')}: 4 → 6 partitions"]
+        topics.check(settings)
+
+    def test_a_fixed_topic_is_never_resized(self, broker, make_settings):
+        settings = make_settings(broker)
+        partials = next(topic for topic in topics.declared() if topic.name == "partials")
+        with pytest.raises(MonitorError, match="use a new prefix"):
+            topics.apply(settings, [dataclasses.replace(partials, partitions=8)])
+
+    def test_a_changed_setting_is_set_again(self, broker, make_settings):
+        settings = make_settings(broker)
+        dlq = next(topic for topic in topics.declared() if topic.name == "dlq")
+        changed = dataclasses.replace(dlq, config={**dlq.config, "retention.ms": "5000000"})
+        assert [change.action for change in topics.apply(settings, [changed])] == ["configure"]
+        assert topics.plan(settings, [changed]) == []
+
+    def test_a_missing_topic_is_named(self, broker, make_settings):
+        settings = make_settings(broker, apply=False)
+        with pytest.raises(TopicMissingError, match=f"{settings.prefix}.*topics apply"):
+            topics.check(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: [", "x.yaml: "),
+        ("- a", "not a mapping"),
+        ("partitions: 1", "name is missing"),
+        ("name: x\npartitions: many", "partitions: a whole number"),
+        ("name: x\npartitions: 0", "partitions: a whole number"),
+        ("name: x\npartitions: true", "partitions: a whole number"),
+        ("name: x\npartitions_of: nothing", "there is no topic 'nothing'"),
+        ("name: x\npartitions: 1\nconfig: 3", "config: not a mapping"),
+    ],
+)
+def test_a_wrong_file_is_one_clear_line(tmp_path, text, message):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(UsageError, match="x.yaml") as error:
+        topics.declared(tmp_path)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_every_schema_is_valid_and_every_public_topic_has_one():
+    schemas = {topic.name: topic.schema for topic in topics.declared()}
+    for name in ("metrics.live", "metrics.1m", "metrics.1h", "metrics.1d", "alerts", "dlq"):
+        assert schemas[name]
+    for path in data_dir("topics").glob("*.schema.json"):
+        jsonschema.Draft202012Validator.check_schema(json.loads(path.read_text()))
