@@ -7,14 +7,17 @@ stands in the room it calls, imported when it is called, so that `--help` stays 
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from stream_monitor import __version__
 from stream_monitor.errors import MonitorError
+from stream_monitor.settings import Settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -29,6 +32,112 @@ def connection_options(command: _Command) -> _Command:
 @click.version_option(__version__, prog_name="stream-monitor")
 def cli() -> None:
     """A Kafka-native monitor for data pipelines."""
+
+
+def _settings(**flags: Any) -> Settings:
+    return Settings.load(**flags)
+
+
+@cli.command()
+@connection_options
+@click.option("--kinds", help="Log kinds to read, separated by commas.  [airflow,kafka,ml]")
+@click.option("--datadir", type=click.Path(path_type=Path), help="Its tables; one folder a worker.  [data]")
+@click.option("--grace", type=float, help="Seconds from a window's end until it closes.  [10]")
+@click.option("--lateness", type=float, help="Seconds from a window's end until it retires.  [3600]")
+@click.option("--flush-interval", type=float, help="Seconds between provisional results.  [1]")
+@click.option("--checkpoint-interval", type=float, help="Seconds between checkpoints.  [5]")
+@click.option("--idle-after", type=float, help="Seconds until a silent partition is idle.  [5]")
+@click.option("--http-host", help="Where /healthz, /readyz and /metrics are.  [127.0.0.1]")
+@click.option("--http-port", type=int, help="0: nowhere.  [6066]")
+def worker(**flags: Any) -> int:
+    """Run the Faust worker: logs in, metrics out. Several share the partitions."""
+    from stream_monitor.worker import service
+
+    return service.run(_settings(**flags))
+
+
+@cli.group()
+def topics() -> None:
+    """The declared topics against the broker."""
+
+
+@topics.command("plan")
+@connection_options
+def topics_plan(**flags: Any) -> int:
+    """Print what apply would change. Exit code 1 if there is anything."""
+    from stream_monitor import clients
+    from stream_monitor import topics as room
+
+    settings = _settings(**flags)
+    clients.ensure_broker(settings)
+    changes = room.plan(settings)
+    for change in changes:
+        click.echo(str(change))
+    if not changes:
+        click.echo("all topics are as declared")
+    return 1 if changes else 0
+
+
+@topics.command("apply")
+@connection_options
+@click.option("--replication-factor", type=int, default=-1, help="Of new topics; -1: the broker's default.")
+def topics_apply(replication_factor: int, **flags: Any) -> int:
+    """Make the topics what topics/*.yaml says."""
+    from stream_monitor import clients
+    from stream_monitor import topics as room
+
+    settings = _settings(**flags)
+    clients.ensure_broker(settings)
+    changes = room.apply(settings, replication_factor=replication_factor)
+    for change in changes:
+        click.echo(str(change))
+    if not changes:
+        click.echo("all topics are as declared")
+    return 0
+
+
+@cli.command()
+@connection_options
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Times as fast as recorded.  [at once]")
+@click.option("--shift-to-now", is_flag=True, help="Move it in time, by whole minutes, so that it ends now.")
+@click.option("--keyless", is_flag=True, help="Leave out keys and partitions.")
+def replay(files: tuple[Path, ...], speed: float | None, shift_to_now: bool, keyless: bool, **flags: Any) -> int:
+    """Send recorded topics (fixtures/*.jsonl) to Kafka."""
+    from stream_monitor import clients
+    from stream_monitor import replay as room
+
+    settings = _settings(**flags)
+    clients.ensure_broker(settings)
+    sent = room.replay(settings, files, speed=speed, shift_to_now=shift_to_now, keyless=keyless, progress=True)
+    click.echo(f"{sent} records sent")
+    return 0
+
+
+@cli.command()
+@connection_options
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=50.0, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--incident", help="airflow-failures, consumer-lag or model-drift: begins now, for ten minutes.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="How long.  [until Ctrl-C]")
+def simulate(rate: float, seed: int, incident: str | None, seconds: float | None, **flags: Any) -> int:
+    """Send the logs of a plausible pipeline, as time goes by."""
+    from stream_monitor import clients
+    from stream_monitor import simulate as room
+
+    settings = _settings(**flags)
+    clients.ensure_broker(settings)
+    sent = room.simulate(settings, rate=rate, seed=seed, incident=incident, seconds=seconds, stopped=on_signals())
+    click.echo(f"{sent} records sent")
+    return 0
+
+
+def on_signals() -> Callable[[], bool]:
+    """From now on SIGINT and SIGTERM do nothing but make the returned function say True."""
+    seen: list[int] = []
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda number, _: seen.append(number))
+    return lambda: bool(seen)
 
 
 def main() -> None:

@@ -131,7 +131,7 @@ def _docker_answers() -> bool:
         import docker
 
         docker.from_env().ping()
-    except Exception:  # whatever is wrong with it, it is not there
+    except Exception:  # noqa: BLE001  (whatever is wrong with it, it is not there)
         return False
     return True
 

@@ -72,7 +72,7 @@ class TestOnABroker:
 )
 def test_a_wrong_file_is_one_clear_line(tmp_path, text, message):
     (tmp_path / "x.yaml").write_text(text)
-    with pytest.raises(UsageError, match="x.yaml") as error:
+    with pytest.raises(UsageError, match=r"x\.yaml") as error:
         topics.declared(tmp_path)
     assert message in str(error.value)
     assert "\n" not in str(error.value)

@@ -139,8 +139,12 @@ class Aggregate:
             self._keep_failures(other.failures)
 
     def settled_volume_micro(self, window_s: int = 60) -> int:
-        """The volume in millionths, the rates' part included: Σ over keys of round(mean × window length)."""
-        return self.volume_micro + sum(round(total * window_s / times) for total, times in self.rates.values())
+        """The volume in millionths, the rates' part included: Σ over keys of mean × window length, each to the
+        nearest millionth (half up), in integers.
+        """
+        return self.volume_micro + sum(
+            (2 * total * window_s + times) // (2 * times) for total, times in self.rates.values()
+        )
 
     def settle(self, window_s: int = 60) -> None:
         """Turn the rates of a whole window into volume. Only then may windows be merged into a longer one."""

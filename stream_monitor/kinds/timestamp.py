@@ -37,8 +37,8 @@ def parse_timestamp(value: str | float) -> int | None:
 
 
 def _parse_number(value: float) -> int | None:
-    """Seconds below 1e11 (the year 5138), milliseconds from there on."""
-    millis = int(value * 1000 if value < 1e11 else value)
+    """Seconds below 1e11 (the year 5138), milliseconds from there on; to the nearest millisecond."""
+    millis = round(value * 1000 if value < 1e11 else value)
     return millis if EARLIEST_MS <= millis <= LATEST_MS else None
 
 

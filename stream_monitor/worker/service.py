@@ -11,7 +11,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from confluent_kafka import KafkaException
+
 from stream_monitor import clients, topics
+from stream_monitor.broker import is_embedded
 from stream_monitor.errors import MonitorError
 from stream_monitor.settings import Settings
 from stream_monitor.worker.app import MonitorApp, create_app
@@ -27,6 +30,7 @@ def run(settings: Settings) -> int:
     _configure_logging()
     clients.ensure_broker(settings)
     topics.check(settings)
+    _refuse_second_on_embedded(settings)
     with _datadir_lock(settings.datadir):
         return asyncio.run(_run(settings, topics.partition_counts(settings)))
 
@@ -76,6 +80,20 @@ def _as_monitor_error(failure: BaseException) -> MonitorError:
     return MonitorError(
         f"the worker stopped without committing: {failure!r}; start it again, it goes on at its last checkpoint"
     )
+
+
+def _refuse_second_on_embedded(settings: Settings) -> None:
+    """The stand-in never expires a silent member and deadlocks with two: one worker only."""
+    if not is_embedded(settings):
+        return
+    groups = clients.admin(settings)
+    future = groups.describe_consumer_groups([settings.group_id])[settings.group_id]
+    with contextlib.suppress(KafkaException):  # no such group: nobody is there
+        if future.result(timeout=10).members:
+            raise MonitorError(
+                f"the embedded broker at {settings.broker} takes one worker, and one is there; "
+                "use Apache Kafka for several"
+            )
 
 
 @contextlib.contextmanager

@@ -1,0 +1,76 @@
+"""The example topics: made by their generator, expected by an oracle, folded by the core without a broker."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+
+from stream_monitor import recording
+from stream_monitor.core.aggregate import Aggregate
+from stream_monitor.core.metric import Metric
+from stream_monitor.core.record import Rejected
+from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
+from stream_monitor.data import data_dir
+from stream_monitor.kinds import KINDS
+from tests.expected import FIXTURES, differences, fixture_windows
+
+
+def fold(paths):
+    """The fixtures' results by nothing but kinds and core, records in random order."""
+    minutes = {}
+    for path in paths:
+        records = list(recording.read(path))
+        random.Random(7).shuffle(records)
+        for offset, record in enumerate(records):
+            kind = KINDS[record.topic.removeprefix("logs.")]
+            line = kind.decode(record.value, record.timestamp_ms)
+            assert not isinstance(line, Rejected), line
+            key = (kind.name, line.labels, window_start(line.timestamp_ms))
+            minutes.setdefault(key, Aggregate.empty(kind)).fold(kind, line, 0, offset)
+    results = {}
+    for (name, labels, start), minute in minutes.items():
+        minute.settle()
+        for size_ms in (MINUTE_MS, HOUR_MS, DAY_MS):
+            key = (name, labels, size_ms // 1000, window_start(start, size_ms))
+            if key not in results:
+                results[key] = Metric(KINDS[name], labels, key[3], size_ms, True, Aggregate.empty(KINDS[name]))
+            results[key].aggregate.merge(minute)
+    return results
+
+
+def test_core_and_oracle_agree_on_every_window_of_the_fixtures():
+    wanted = fixture_windows()
+    assert len(wanted) > 10_000
+    assert differences(fold(FIXTURES), wanted) == []
+
+
+def test_the_committed_fixtures_are_what_the_generator_and_the_oracle_write(tmp_path):
+    fixtures = data_dir("fixtures")
+    before = {path.name: path.read_bytes() for path in fixtures.rglob("*.jsonl")}
+    for script in ("make_fixtures.py", "expect.py"):
+        subprocess.run([sys.executable, str(fixtures / script)], check=True, capture_output=True)
+    assert {path.name: path.read_bytes() for path in fixtures.rglob("*.jsonl")} == before
+
+
+def test_the_oracle_knows_nothing_of_the_project():
+    assert "stream_monitor" not in (data_dir("fixtures") / "expect.py").read_text()
+
+
+def test_each_fixture_has_its_incident():
+    wanted = fixture_windows()
+
+    def hour(kind, labels, of_day):
+        return wanted[kind, labels, 3600, 1_705_276_800_000 + of_day * HOUR_MS]
+
+    failing, calm = (hour("airflow", ("etl_orders", "transform"), h) for h in (9, 12))
+    assert failing["errors"] >= 5 * max(1, calm["errors"])
+    lagging, calm = (
+        max(
+            gauge["max"]
+            for gauge in hour("kafka", ("event-processor", "events"), h)["gauges"]["consumer_lag"].values()
+        )
+        for h in (14, 12)
+    )
+    assert lagging > 50 * calm
+    assert ("ml", ("ml.predictor", "v1.3.0"), 3600, 1_705_276_800_000 + 19 * HOUR_MS) in wanted

@@ -1,0 +1,106 @@
+"""The worker on a broker: the example topics through it equal the oracle; it can be stopped at any time."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+
+import pytest
+
+from stream_monitor import recording, replay
+from stream_monitor.core.window import DAY_MS
+from stream_monitor.recording import Recorded
+from tests.expected import FIXTURES, differences, fixture_windows
+from tests.workers import WorkerProcess, committed, everything, folded, lag, metrics, wait_for
+
+DAY = 1_705_276_800_000
+TOTAL = sum(1 for path in FIXTURES for _ in recording.read(path))
+
+
+def yesterday_ms():
+    """By how much the fixtures' day is moved to end before today: whole days, so that days stay days."""
+    return (time.time_ns() // 1_000_000 - DAY) // DAY_MS * DAY_MS - DAY_MS
+
+
+def check_against_oracle(settings, shift_ms, worker):
+    wait_for(lambda: lag(settings) == 0 and folded(metrics(settings)) == TOTAL, 90, worker)
+    wait_for(lambda: folded(metrics(settings), 86400) == TOTAL, 30, worker)
+    time.sleep(2)  # hours and days that were corrected are written at the next checkpoint
+    assert differences(metrics(settings), fixture_windows(shift_ms)) == []
+
+
+class TestFixtures:
+    def test_through_the_embedded_broker(self, embedded, make_settings):
+        settings, shift_ms = make_settings(embedded), yesterday_ms()
+        with WorkerProcess(settings) as worker:
+            assert replay.replay(settings, FIXTURES, shift_ms=shift_ms) == TOTAL
+            check_against_oracle(settings, shift_ms, worker)
+            assert worker.stop() == 0
+
+    def test_from_a_producer_that_ignores_keys(self, kafka, make_settings):
+        settings, shift_ms = make_settings(kafka), yesterday_ms()
+        replay.replay(settings, FIXTURES, shift_ms=shift_ms, keyless=True)
+        with WorkerProcess(settings) as worker:
+            check_against_oracle(settings, shift_ms, worker)
+
+    def test_with_two_workers_one_of_them_stopped_half_way(self, kafka, make_settings, tmp_path):
+        settings, shift_ms = make_settings(kafka), yesterday_ms()
+        with WorkerProcess(settings, tmp_path / "one") as one, WorkerProcess(settings, tmp_path / "two") as two:
+            half = [record for path in FIXTURES for record in recording.read(path)]
+            half.sort(key=lambda record: record.timestamp_ms)
+            send(settings, half[: TOTAL // 2], shift_ms)
+            wait_for(lambda: committed(settings, "logs.kafka") > 0, 60, one)
+            send(settings, half[TOTAL // 2 : TOTAL // 4 * 3], shift_ms)
+            assert two.stop() == 0
+            send(settings, half[TOTAL // 4 * 3 :], shift_ms)
+            check_against_oracle(settings, shift_ms, one)
+
+
+def send(settings, records, shift_ms=0):
+    sender = replay.Sender(settings)
+    for record in records:
+        sender.send(recording.shifted(record, shift_ms))
+    sender.close()
+
+
+def prediction(at_ms, latency_ms, partition=1):
+    value = b'{"timestamp":%d,"service":"s","model_version":"v","latency_ms":%d}' % (at_ms, latency_ms)
+    return Recorded("logs.ml", at_ms, value, None, partition)
+
+
+class TestTheTablesAreTheState:
+    """Half a window, a stop, the other half: the first half comes back from RocksDB, or from the changelog."""
+
+    @pytest.mark.parametrize("datadir", ["kept", "deleted"])
+    @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+    def test_a_window_survives_a_stop_in_its_middle(self, kafka, make_settings, datadir, signum):
+        settings = make_settings(kafka)
+        start = time.time_ns() // 1_000_000 // 60_000 * 60_000 - 600_000
+        with WorkerProcess(settings) as worker:
+            send(settings, [prediction(start + i, 10) for i in range(300)])
+            wait_for(lambda: lag(settings) == 0 and committed(settings, "logs.ml") == 300, 60, worker)
+            worker.stop(signum)
+        if datadir == "deleted":
+            shutil.rmtree(settings.datadir)
+        with WorkerProcess(settings) as worker:
+            send(settings, [prediction(start + 300 + i, 1000) for i in range(200)])
+            wait_for(lambda: folded(metrics(settings)) == 500, 60, worker)
+        (minute,) = [metric for key, metric in metrics(settings).items() if key[2] == 60]
+        latency = minute.aggregate.measures[0]
+        assert (latency.count, latency.sum, latency.min, latency.max) == (500, 203_000.0, 10, 1000)
+
+    def test_the_first_half_is_read_from_the_table_and_nowhere_else(self, kafka, make_settings):
+        """With the source's first half gone from Kafka, the result still holds it."""
+        settings = make_settings(kafka)
+        start = time.time_ns() // 1_000_000 // 60_000 * 60_000 - 600_000
+        with WorkerProcess(settings) as worker:
+            send(settings, [prediction(start + i, 10) for i in range(300)])
+            wait_for(lambda: lag(settings) == 0 and committed(settings, "logs.ml") == 300, 60, worker)
+            worker.stop()
+        assert len(everything(settings, "state.ml")) > 0
+        rows = [key for key, _ in everything(settings, "state.ml") if key and key.startswith(b"r")]
+        assert rows
+        with WorkerProcess(settings) as worker:
+            send(settings, [prediction(start + 300, 1000)])
+            wait_for(lambda: folded(metrics(settings)) == 301, 60, worker)
