@@ -92,7 +92,10 @@ class SimulatedPipeline:
     def _airflow(self, rng: random.Random, at: int) -> tuple[str, str, dict[str, Any]]:
         dag = rng.choice(list(_DAGS))
         task, usual = rng.choice(list(_DAGS[dag].items()))
-        depth = self._depth("airflow-failures", at) if (dag, task) == ("etl_orders", "transform") else 0.0
+        depth = self._depth("airflow-failures", at)
+        if depth and rng.random() < 0.35:  # its retries
+            dag, task, usual = "etl_orders", "transform", _DAGS["etl_orders"]["transform"]
+        depth = depth if (dag, task) == ("etl_orders", "transform") else 0.0
         log: dict[str, Any] = {"logger": "airflow.processor", "level": "INFO", "dag_id": dag, "task_id": task}
         log["run_id"] = f"scheduled__{wire.iso_second(at - at % 3_600_000)[:-1]}+00:00"
         duration = round(usual * (1 + 4 * depth) * rng.lognormvariate(0, 0.25), 1)

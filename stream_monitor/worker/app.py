@@ -106,6 +106,7 @@ def _new_app(settings: Settings) -> MonitorApp:
         stream_processing_timeout=86400.0,
         broker_max_poll_records=_BATCH_RECORDS,
         stream_wait_empty=False,
+        table_standby_replicas=0,
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
@@ -136,21 +137,27 @@ def _table(app: MonitorApp, settings: Settings, name: str, partitions: int) -> A
 
 
 def _add_agents(app: MonitorApp, sources: list[str], partials: str) -> None:
-    async def consume(stream: Any) -> None:
+    async def take_all(stream: Any) -> None:
         try:
             async for event in stream.noack().events():
                 await app.owners.take(event.message)
         except Exception as error:  # noqa: BLE001  (whatever it is, nothing may be committed after it)
             app.fail(error)
 
-    for name, topics in (("ingest", sources), ("merge", [partials])):
+    async def ingest(stream: Any) -> None:
+        await take_all(stream)
+
+    async def merge(stream: Any) -> None:
+        await take_all(stream)
+
+    for topics, agent in ((sources, ingest), ([partials], merge)):
         channel = app.topic(*topics, schema=RawSchema(), acks=False, maxsize=_QUEUED_BATCHES)
-        app.agent(channel, name=name, concurrency=1)(consume)
+        app.agent(channel, concurrency=1)(agent)
 
 
 def _add_clock(app: MonitorApp, settings: Settings) -> None:
+    @app.task
     async def clock() -> None:
-        pump = asyncio.create_task(app.outbox.pump())
         try:
             while not app.should_stop:
                 await asyncio.sleep(settings.flush_interval)
@@ -159,10 +166,6 @@ def _add_clock(app: MonitorApp, settings: Settings) -> None:
         except Exception as error:
             app.fail(error)
             raise
-        finally:
-            pump.cancel()
-
-    app.task(clock)
 
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(_: Any, partitions: set[TP], **__: Any) -> None:

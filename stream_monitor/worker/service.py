@@ -42,6 +42,7 @@ async def _run(settings: Settings, partitions: dict[str, int]) -> int:
         loop.add_signal_handler(signum, stop.set)
     app = create_app(settings, partitions)
     server = await serve(app, settings)
+    pump = asyncio.create_task(app.outbox.pump())
     start = asyncio.create_task(app.start())
     try:
         await _until_over(app, start, stop)
@@ -49,6 +50,7 @@ async def _run(settings: Settings, partitions: dict[str, int]) -> int:
         if not start.done():
             start.cancel()
         await app.stop()
+        pump.cancel()
         if server is not None:
             await server.cleanup()
     if app.failure is not None:
