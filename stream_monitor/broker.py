@@ -23,14 +23,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka.admin import NewTopic
-
 from stream_monitor import clients
 from stream_monitor.errors import BrokerUnavailableError, MonitorError
 from stream_monitor.settings import Settings
 
-_MARK = "stream-monitor.embedded"
-"""A topic that the embedded broker is given at its start, and by which it is known."""
+_CLUSTER_ID = "MkU3OEVBNTctOEUyRi00"
+"""noida-db's, at every start."""
 _READY_S = 20.0
 _STOP_S = 5.0
 
@@ -68,7 +66,7 @@ class EmbeddedBroker:
         with (folder / "log").open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603  (our own command, no shell)
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder,
-                preexec_fn=die_with_parent,
+                preexec_fn=die_with_parent, start_new_session=True,
             )  # fmt: skip
         self._wait_ready(folder / "log")
 
@@ -80,11 +78,11 @@ class EmbeddedBroker:
             if _is_taken(self.port):
                 with contextlib.suppress(BrokerUnavailableError):
                     clients.ensure_broker(settings)
-                    _mark(settings)
                     return
             time.sleep(0.05)
+        said = output.read_text(errors="replace")
         self.stop()
-        lines = [line for line in output.read_text(errors="replace").splitlines() if "GLIBC" not in line]
+        lines = [line for line in said.splitlines() if "GLIBC" not in line]
         raise MonitorError(f"the embedded broker did not start on {self.address}: {' '.join(lines[-3:])}")
 
     def stop(self) -> None:
@@ -101,13 +99,9 @@ class EmbeddedBroker:
 
 
 def is_embedded(settings: Settings) -> bool:
-    """The broker at the settings' address is the stand-in."""
-    return _MARK in clients.admin(settings).list_topics(timeout=settings.connect_timeout).topics
-
-
-def _mark(settings: Settings) -> None:
-    admin = clients.admin(settings)
-    admin.create_topics([NewTopic(_MARK, 1, 1)])[_MARK].result()
+    """The broker at the settings' address is the stand-in, by its cluster id."""
+    metadata = clients.admin(settings).list_topics(timeout=settings.connect_timeout)
+    return bool(metadata.cluster_id == _CLUSTER_ID)
 
 
 def free_port() -> int:
@@ -119,7 +113,10 @@ def free_port() -> int:
 
 
 def die_with_parent() -> None:
-    """In a child before it becomes another program: Linux ends it when its parent ends, however that ends."""
+    """In a child before it becomes another program: Linux ends it when its parent ends, however that ends.
+
+    Linux takes the parent's thread for the parent: start children from the main thread.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 

@@ -24,6 +24,7 @@ _quiet.propagate = False
 
 def client_config(settings: Settings) -> dict[str, Any]:
     """librdkafka's configuration for reaching the broker. Raises UsageError for half a pair of settings."""
+    _check_addresses(settings.broker)
     _check_pairs(settings)
     config: dict[str, Any] = {
         "bootstrap.servers": settings.broker,
@@ -88,7 +89,10 @@ def ensure_broker(settings: Settings) -> None:
     """Return when a broker answers. Raises BrokerUnavailableError, one line, within `connect_timeout`."""
     failures: list[KafkaError] = []
     config: dict[str, Any] = {**client_config(settings), "error_cb": failures.append}
-    client = AdminClient(config)
+    try:
+        client = AdminClient(config)
+    except KafkaException as error:  # a TLS file that is none, for one
+        raise UsageError(f"the connection's settings are wrong: {error.args[0].str()}") from None
     try:
         client.list_topics(timeout=settings.connect_timeout)
     except KafkaException as error:
@@ -104,6 +108,13 @@ def _why(settings: Settings, failures: list[KafkaError]) -> str:
         f"no Kafka broker answers at {settings.broker} within {settings.connect_timeout:g} s; "
         "start it, or say where it is with --broker or STREAM_MONITOR_BROKER"
     )
+
+
+def _check_addresses(broker: str) -> None:
+    for address in broker.split(","):
+        host, colon, port = address.strip().rpartition(":")
+        if not (host and colon and port.isdecimal() and 0 < int(port) < 65536) or "/" in host or " " in host:
+            raise UsageError(f"broker address {address.strip()!r}: it is host:port, several separated by commas")
 
 
 def _check_pairs(settings: Settings) -> None:

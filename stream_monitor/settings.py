@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     ssl_key: Annotated[Path | None, Field(description="Client key, PEM")] = None
     ssl_key_password: Annotated[SecretStr | None, Field(description="Of the client key")] = None
     request_timeout: Annotated[
-        float, Field(gt=0, le=600, description="How long one request to the broker may take")
+        float, Field(ge=1, le=300, description="How long one request to the broker may take")
     ] = 30.0
     connect_timeout: Annotated[
         float,
@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     ] = 3600.0
     future_tolerance: Annotated[
         float,
-        Field(ge=0, le=86400 * 366, description="A log stamped further ahead of the clock is rejected"),
+        Field(ge=0, le=3600, description="A log stamped further ahead of the clock is rejected"),
     ] = 300.0
     flush_interval: Annotated[
         float, Field(gt=0, le=60, description="How often provisional results are published")

@@ -126,6 +126,34 @@ def _jars() -> Path:
     return lib
 
 
+@contextlib.contextmanager
+def _container() -> Iterator[str]:
+    """Apache's own image, one KRaft node, on a free port of this host."""
+    from testcontainers.core.container import DockerContainer
+
+    port = free_port()
+    container = DockerContainer(IMAGE).with_bind_ports(9092, port)
+    settings = {
+        "NODE_ID": "1",
+        "PROCESS_ROLES": "broker,controller",
+        "CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+        "LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093",
+        "ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{port}",
+        "CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+        "TRANSACTION_STATE_LOG_MIN_ISR": "1",
+        "GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        "AUTO_CREATE_TOPICS_ENABLE": "false",
+    }
+    for name, value in settings.items():
+        container = container.with_env(f"KAFKA_{name}", value)
+    with container:
+        clients.ensure_broker(Settings(broker=f"127.0.0.1:{port}", connect_timeout=60))
+        yield f"127.0.0.1:{port}"
+
+
 def _docker_answers() -> bool:
     try:
         import docker
@@ -143,10 +171,8 @@ def kafka() -> Iterator[str]:
     if named:
         yield named
     elif _docker_answers():
-        from testcontainers.kafka import KafkaContainer
-
-        with KafkaContainer(IMAGE).with_kraft() as container:
-            yield container.get_bootstrap_server()
+        with _container() as address:
+            yield address
     else:
         node = JarsKafka()
         node.start()

@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The fixtures a test takes say which marker it has."""
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
-        names = {*getattr(item, "fixturenames", ()), *map(str, parameters.values())}
+        names = {*getattr(item, "fixturenames", ()), parameters.get("broker")}
         if "kafka" in names:
             item.add_marker(pytest.mark.kafka)
         if "embedded" in names:

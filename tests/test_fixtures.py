@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
+
+import pytest
 
 from stream_monitor import recording
 from stream_monitor.core.aggregate import Aggregate
@@ -13,7 +16,7 @@ from stream_monitor.core.record import Rejected
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
 from stream_monitor.data import data_dir
 from stream_monitor.kinds import KINDS
-from tests.expected import FIXTURES, differences, fixture_windows
+from tests.expected import FIXTURES, differences, expect, fixture_windows
 
 
 def fold(paths):
@@ -47,10 +50,29 @@ def test_core_and_oracle_agree_on_every_window_of_the_fixtures():
 
 def test_the_committed_fixtures_are_what_the_generator_and_the_oracle_write(tmp_path):
     fixtures = data_dir("fixtures")
-    before = {path.name: path.read_bytes() for path in fixtures.rglob("*.jsonl")}
     for script in ("make_fixtures.py", "expect.py"):
-        subprocess.run([sys.executable, str(fixtures / script)], check=True, capture_output=True)
-    assert {path.name: path.read_bytes() for path in fixtures.rglob("*.jsonl")} == before
+        subprocess.run(
+            [sys.executable, "-m", f"fixtures.{script[:-3]}", str(tmp_path)],
+            check=True, capture_output=True, cwd=fixtures.parent,
+        )  # fmt: skip
+    written = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
+    assert len(written) == 7
+    assert written == {name: (fixtures / name).read_bytes() for name in written}
+
+
+BAD = [json.loads(line) for line in (data_dir("fixtures") / "bad_records.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("number", range(len(BAD)))
+def test_decoder_and_oracle_know_every_hostile_record(number):
+    record = list(recording.read(data_dir("fixtures") / "bad_records.jsonl"))[number]
+    wanted = BAD[number]["expect"]
+    line = KINDS[record.topic.removeprefix("logs.")].decode(record.value, record.timestamp_ms)
+    found = line.reason if isinstance(line, Rejected) else "folded"
+    by_context = ("late", "too_far_ahead")
+    assert found == ("folded" if wanted in by_context else wanted)
+    _, rejected = expect.windows([(record.topic.removeprefix("logs."), record.timestamp_ms, record.value)])
+    assert dict(rejected) == ({} if wanted in ("folded", *by_context) else {wanted: 1})
 
 
 def test_the_oracle_knows_nothing_of_the_project():

@@ -110,7 +110,7 @@ def everything(settings: Settings, name: str) -> list[tuple[bytes | None, bytes 
     consumer.assign([TopicPartition(settings.topic(name), p, 0) for p in range(count)])
     found, ends = [], 0
     while ends < count:
-        for message in consumer.consume(1000, timeout=5):
+        for message in consumer.consume(5000, timeout=0.3):
             if message.error():
                 ends += 1
             else:

@@ -11,11 +11,11 @@ from stream_monitor.kinds.line import Line, decoder, exception_type, number, req
 _OUTCOMES = frozenset({"success", "failed", "upstream_failed", "skipped", "up_for_retry"})
 _FAILURES = frozenset({"failed", "upstream_failed", "up_for_retry"})
 
-_NUMBER = r"([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
-_END = r"(?![\w.+-]*[\w])"
-_DURATION = re.compile(rf"(?<![\w.])duration={_NUMBER}s?{_END}", re.ASCII)
-_PROCESSED = re.compile(rf"(?<![\w.])records_processed={_NUMBER}{_END}", re.ASCII)
-_STATE = re.compile(r"(?<![\w.])state=(\w+)", re.ASCII)
+_NUMBER = r"([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)"
+_END = r"(?![^\s,;)\]])"
+_DURATION = re.compile(rf"(?<![\w.])duration={_NUMBER}s?{_END}")
+_PROCESSED = re.compile(rf"(?<![\w.])records_processed={_NUMBER}{_END}")
+_STATE = re.compile(r"(?<![\w.])state=(\w+)")
 
 
 class AirflowLine(Line, gc=False):

@@ -72,7 +72,7 @@ def decoder(
         except Refusal as refusal:
             return refusal.rejected
         except msgspec.ValidationError as error:
-            return _invalid(str(error))
+            return _invalid(str(error), value)
         except UnicodeDecodeError as error:
             return Rejected("invalid_utf8", f"byte {error.start}: {error.reason}")
         except RecursionError:
@@ -131,7 +131,13 @@ def _check_bytes(value: bytes | None) -> None:
     value.decode()
 
 
-def _invalid(message: str) -> Rejected:
+def _invalid(message: str, value: bytes | None) -> Rejected:
+    """Well-formed but not as it should be; the parser stops before it has seen whether it is well-formed."""
+    try:
+        msgspec.json.decode(value or b"")
+    except (msgspec.DecodeError, RecursionError) as error:
+        if "out of range" not in str(error):
+            return Rejected("not_json", str(error))
     if "Expected `object`" in message and " - at " not in message:
         return Rejected("not_an_object", message)
     if "out of range" in message:
