@@ -132,6 +132,51 @@ def simulate(rate: float, seed: int, incident: str | None, seconds: float | None
     return 0
 
 
+@cli.command()
+@connection_options
+@click.option(
+    "--component", type=click.Choice(["all", "airflow", "kafka", "ml"]), default="all", show_default=True
+)
+@click.option("--hours", type=click.IntRange(1, 720), default=24, show_default=True, help="Up to now.")
+@click.option("--output", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
+@click.option("--server", is_flag=True, help="Again and again, until Ctrl-C.")
+@click.option(
+    "--interval", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds; with --server."
+)
+@click.option("--known-components", help="airflow:dag/task,kafka:group/topic,…  [those seen in the range]")
+def report(component: str, hours: int, output: Any, server: bool, interval: float, **flags: Any) -> int:
+    """What the metrics topics say of the last hours."""
+    from stream_monitor import report as room
+
+    settings = _settings(**flags)
+    if server:
+        return room.serve(
+            settings, on_signals(), component=component, hours=hours, output=output, interval_s=interval
+        )
+    return room.run(settings, component=component, hours=hours, output=output)
+
+
+@cli.command()
+@connection_options
+@click.option("--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="The newest ones.")
+def dlq(follow: bool, limit: int, **flags: Any) -> int:
+    """What was rejected, why, and where it was read: one JSON object a line."""
+    from stream_monitor import dlq as room
+
+    return room.run(_settings(**flags), follow=follow, limit=limit, stopped=on_signals())
+
+
+@cli.command()
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=50.0, show_default=True)
+@click.option("--incident", help="airflow-failures, consumer-lag or model-drift, from the start.")
+def demo(rate: float, incident: str | None) -> int:
+    """Everything on this machine: a stand-in for Kafka, a day of logs, a live pipeline, the worker."""
+    from stream_monitor import demo as room
+
+    return room.run(rate=rate, incident=incident, stopped=on_signals())
+
+
 def on_signals() -> Callable[[], bool]:
     """From now on SIGINT and SIGTERM do nothing but make the returned function say True."""
     seen: list[int] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -164,6 +165,45 @@ def metric_from(value: bytes, kinds: Mapping[str, Kind]) -> Metric:
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise WireError(f"not a metrics record: {error!r}") from None
+
+
+class _LiteWindow(msgspec.Struct, gc=False):
+    start: str
+    size_s: int
+
+
+class MetricLine(msgspec.Struct, gc=False):
+    """The few fields of a metrics record that a time line needs; a tenth of the price of the whole."""
+
+    kind: str
+    labels: dict[str, str]
+    window: _LiteWindow
+    revision: int
+    final: bool
+    errors: int
+    of: int
+    volume: float
+
+    @property
+    def place(self) -> tuple[str, tuple[str, ...], int, int]:
+        """(kind, labels, size in ms, start in ms): what identifies the window."""
+        return self.kind, tuple(self.labels.values()), self.window.size_s * 1000, _start_ms(self.window.start)
+
+
+_lines = msgspec.json.Decoder(MetricLine)
+
+
+@lru_cache(maxsize=4096)
+def _start_ms(start: str) -> int:
+    return from_iso(start)
+
+
+def metric_line(value: bytes) -> MetricLine:
+    """Part of a metrics record. Raises WireError where it is none."""
+    try:
+        return _lines.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"not a metrics record: {error}") from None
 
 
 def _measure_out(measure: Distribution) -> dict[str, Any]:

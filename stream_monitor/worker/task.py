@@ -29,6 +29,10 @@ from stream_monitor.worker.transport import Batch, BatchConsumer
 
 log = logging.getLogger(__name__)
 
+_COMMIT_TRIES = 20
+_COMMIT_PAUSE_S = 0.05
+"""A commit that does not come through (a rebalance) is left to the next checkpoint."""
+
 MAX_UNSAVED_ROWS = 1000
 """With more of them a checkpoint comes early: saved rows of closed windows leave memory."""
 
@@ -161,9 +165,12 @@ class PartitionTask(ABC):
         self.state.remember_changelog_offset(final.last_offset)
         self.saved_position = position
         self._consumer.allow_commit(self.tp, position)
-        await self._consumer.commit({self.tp})
-        if self._consumer.committed(self.tp) == position:
-            self.on_committed(meta)
+        for _ in range(_COMMIT_TRIES):
+            await self._consumer.commit()  # does nothing while another commit is under way
+            if self._consumer.committed(self.tp) == position:
+                self.on_committed(meta)
+                return
+            await asyncio.sleep(_COMMIT_PAUSE_S)
 
     async def wait_checkpoint(self) -> None:
         """Until the checkpoint under way, if any, has ended; its failure went to `on_error`."""

@@ -1,0 +1,146 @@
+"""The demo: the embedded broker, a day of example logs that ends now, a live pipeline, the worker.
+
+On a terminal it shows the last hour again and again until Ctrl-C; elsewhere it waits until the example logs
+are in the metrics, prints the report of the day and ends.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from confluent_kafka import TopicPartition
+
+from stream_monitor import clients, replay, report, topics
+from stream_monitor.broker import EmbeddedBroker, die_with_parent, free_port
+from stream_monitor.data import data_dir
+from stream_monitor.errors import MonitorError, UsageError
+from stream_monitor.settings import Settings
+from stream_monitor.simulate import INCIDENTS
+
+_PATIENCE_S = 110.0
+_Ends = dict[tuple[str, int], int]
+"""By topic and partition: the offset that has to be reached."""
+
+_SOURCES = ("logs.airflow", "logs.kafka", "logs.ml")
+
+
+def run(*, rate: float, incident: str | None, stopped: Callable[[], bool]) -> int:
+    """Run the demo. Returns 0; raises MonitorError where a part of it can't start or ends."""
+    if incident is not None and incident not in INCIDENTS:
+        raise UsageError(f"no incident {incident!r}; there are: {', '.join(INCIDENTS)}")
+    with tempfile.TemporaryDirectory(prefix="stream-monitor-demo-") as folder, EmbeddedBroker() as broker:
+        settings = Settings(broker=broker.address, prefix="pipeline", datadir=Path(folder), http_port=free_port())
+        _say(f"embedded broker (a stand-in for Kafka) on {broker.address}")
+        topics.apply(settings, replication_factor=1)
+        with _process(settings, "worker", "--idle-after", "2") as worker:
+            fixtures = [data_dir("fixtures") / f"example_{name}_logs.jsonl" for name in ("airflow", "kafka", "ml")]
+            sent = replay.replay(settings, fixtures, shift_to_now=True, progress=True)
+            _say(
+                f"{sent} example logs of one day sent; the worker folds them (health on port {settings.http_port})"
+            )
+            live = ["--rate", str(rate), *(("--incident", incident) if incident else ())]
+            ends = _ends(settings, _SOURCES)
+            with _process(settings, "simulate", *live):
+                _wait_processed(settings, ends, worker, stopped)
+                return _show(settings, worker, stopped)
+
+
+def _show(settings: Settings, worker: subprocess.Popen[bytes], stopped: Callable[[], bool]) -> int:
+    if not sys.stdout.isatty():
+        return report.run(settings, hours=25)
+    _say("Ctrl-C ends the demo; meanwhile, elsewhere: stream-monitor report --broker " + settings.broker)
+
+    def over() -> bool:
+        return stopped() or worker.poll() is not None
+
+    report.serve(settings, over, hours=1, interval_s=2)
+    _check(worker)
+    return 0
+
+
+def _wait_processed(
+    settings: Settings,
+    ends: _Ends,
+    worker: subprocess.Popen[bytes],
+    stopped: Callable[[], bool],
+) -> None:
+    """Until the logs up to `ends`, and the partials that came of them, are in committed checkpoints."""
+    deadline = time.monotonic() + _PATIENCE_S
+    _wait_reached(settings, ends, worker, stopped, deadline)
+    _wait_reached(settings, _ends(settings, ("partials",)), worker, stopped, deadline)
+
+
+def _wait_reached(
+    settings: Settings, ends: _Ends, worker: subprocess.Popen[bytes], stopped: Callable[[], bool], deadline: float
+) -> None:
+    while not stopped() and not _reached(settings, ends):
+        _check(worker)
+        if time.monotonic() > deadline:
+            raise MonitorError(f"the worker did not fold the example logs within {_PATIENCE_S:g} s")
+        time.sleep(0.5)
+
+
+def _ends(settings: Settings, names: tuple[str, ...]) -> _Ends:
+    counts = topics.partition_counts(settings)
+    consumer = clients.consumer(settings)
+    places = [TopicPartition(settings.topic(name), p) for name in names for p in range(counts[name])]
+    ends = {(p.topic, p.partition): consumer.get_watermark_offsets(p, timeout=10)[1] for p in places}
+    consumer.close()
+    return ends
+
+
+def _reached(settings: Settings, ends: _Ends) -> bool:
+    consumer = clients.consumer(settings, **{"group.id": settings.group_id})
+    committed = consumer.committed([TopicPartition(topic, p) for topic, p in ends], timeout=10)
+    consumer.close()
+    return all(
+        place.offset >= ends[place.topic, place.partition]
+        for place in committed
+        if ends[place.topic, place.partition]
+    )
+
+
+@contextmanager
+def _process(settings: Settings, command: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A command of ours in its own process, ended at the end."""
+    log = settings.datadir / f"{command}.log"
+    environment = {
+        "STREAM_MONITOR_BROKER": settings.broker,
+        "STREAM_MONITOR_PREFIX": settings.prefix,
+        "STREAM_MONITOR_DATADIR": str(settings.datadir / "tables"),
+        "STREAM_MONITOR_HTTP_PORT": str(settings.http_port),
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603  (our own command, no shell)
+            [sys.executable, "-m", "stream_monitor", command, *arguments],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **environment},
+            preexec_fn=die_with_parent, start_new_session=True,
+        )  # fmt: skip
+    process.log = log  # type: ignore[attr-defined]
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _check(worker: subprocess.Popen[bytes]) -> None:
+    if worker.poll() is not None:
+        log: Path = worker.log  # type: ignore[attr-defined]
+        raise MonitorError(f"the worker ended: {log.read_text(errors='replace').strip().splitlines()[-1:]}")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"▸ {line}\n")
+    sys.stderr.flush()

@@ -1,0 +1,159 @@
+"""A snapshot → the report as plain data: what `--output json` prints. docs/reference/report.md describes it.
+
+A number without data is None (null); nothing is 0 that was not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from stream_monitor import wire
+from stream_monitor.core.aggregate import Aggregate
+from stream_monitor.core.distribution import MICRO
+from stream_monitor.core.record import Kind
+from stream_monitor.core.snapshot import SeriesSnapshot, Snapshot, whole_of
+
+UNITS = {"airflow": "records processed", "kafka": "messages", "ml": "predictions"}
+
+Plain = dict[str, Any]
+
+
+def build(snapshot: Snapshot, kinds: Mapping[str, Kind], known: Iterable[str], hours: int) -> Plain:
+    """The report of all `kinds`. `known` are components as `airflow:dag/task`; empty: those seen in the range."""
+    known = tuple(known)
+    sections = {name: _section(snapshot, kind, known) for name, kind in kinds.items()}
+    return {
+        "v": 1,
+        "range": {
+            "from": wire.iso_second(snapshot.range.from_ms),
+            "to": wire.iso_second(snapshot.range.to_ms),
+            "hours": hours,
+        },
+        "empty": not snapshot.series,
+        "unreadable_records": snapshot.unreadable,
+        "records": sum(section["records"] for section in sections.values()) if snapshot.series else None,
+        "active_components": sum(section["active_components"] for section in sections.values()),
+        "known_components": sum(section["known_components"] for section in sections.values()),
+        "components": sections,
+    }
+
+
+def _section(snapshot: Snapshot, kind: Kind, known: tuple[str, ...]) -> Plain:
+    series = snapshot.of_kind(kind.name)
+    active = {one.entity for one in series if snapshot.is_active(one)}
+    mine = {name.removeprefix(f"{kind.name}:") for name in known if name.startswith(f"{kind.name}:")}
+    expected = mine or {one.entity for one in series}
+    whole = whole_of(kind, series)
+    return {
+        "records": whole.records if series else 0,
+        "active_components": len(active & expected),
+        "known_components": len(expected),
+        "silent_components": sorted(expected - active),
+        "volume": _volume(kind, whole, series),
+        **_numbers(kind, whole, bool(series)),
+        **_kind_numbers(kind, series, whole),
+        "series": [_series(snapshot, one) for one in series],
+    }
+
+
+def _volume(kind: Kind, whole: Aggregate, series: list[SeriesSnapshot]) -> Plain:
+    per_hour: dict[int, float] = {}
+    for one in series:
+        for start, hour in one.hours.items():
+            per_hour[start] = per_hour.get(start, 0.0) + hour.volume
+    return {
+        "unit": UNITS.get(kind.name, "records"),
+        "total": round(whole.settled_volume_micro() / MICRO, 6) if series else None,
+        "per_hour": [
+            {"hour": wire.iso_second(start), "volume": round(v, 6)} for start, v in sorted(per_hour.items())
+        ],
+    }
+
+
+def _numbers(kind: Kind, whole: Aggregate, any_data: bool) -> Plain:
+    return {
+        "errors": whole.errors if any_data else None,
+        "of": whole.of if any_data else None,
+        "error_rate": whole.error_ratio,
+        "error_records": whole.error_records if any_data else None,
+        "exceptions": dict(sorted(whole.exceptions.items(), key=lambda item: (-item[1], item[0]))),
+        "measures": {
+            name: _measure(measure)
+            for (name, _), measure in zip(kind.measures, whole.measures, strict=True)
+            if measure.counts
+        },
+    }
+
+
+def _measure(measure: Any) -> Plain:
+    quantiles = measure.at_quantiles([q for _, q in measure.quantiles])
+    names = [name for name, _ in measure.quantiles]
+    return {
+        "count": measure.count,
+        "mean": measure.mean,
+        "min": measure.min,
+        "max": measure.max,
+        **dict(zip(names, quantiles, strict=True)),
+    }
+
+
+def _kind_numbers(kind: Kind, series: list[SeriesSnapshot], whole: Aggregate) -> Plain:
+    extra: Plain = {}
+    if kind.gauges:
+        extra["lag"] = _sum(_lag(one) for one in series)
+        extra["messages_per_second"] = _sum(_gauge_sum(one, "messages_per_second", 1) for one in series)
+    if kind.classes:
+        extra["classes"] = dict(sorted(whole.classes.items(), key=lambda item: (-item[1], item[0])))
+    return extra
+
+
+def _series(snapshot: Snapshot, one: SeriesSnapshot) -> Plain:
+    whole = one.whole
+    out: Plain = {
+        "entity": one.entity,
+        "labels": dict(zip(one.kind.labels, one.labels, strict=True)),
+        "active": snapshot.is_active(one),
+        "last_data": None if one.last_ms is None else wire.iso_second(one.last_ms),
+        "records": whole.records,
+        "volume": round(whole.settled_volume_micro() / MICRO, 6),
+        **_numbers(one.kind, whole, True),
+        "per_hour": [
+            {
+                "hour": wire.iso_second(start),
+                "volume": round(hour.volume, 6),
+                "errors": hour.errors,
+                "of": hour.of,
+                "error_rate": hour.errors / hour.of if hour.of else None,
+            }
+            for start, hour in sorted(one.hours.items())
+        ],
+    }
+    if one.kind.gauges:
+        out["lag"] = _lag(one)
+        out["lag_max"] = _gauge_max(one, "consumer_lag")
+        out["messages_per_second"] = _gauge_sum(one, "messages_per_second", 1)
+    if one.kind.classes:
+        out["classes"] = dict(sorted(whole.classes.items(), key=lambda item: (-item[1], item[0])))
+    return out
+
+
+def _lag(one: SeriesSnapshot) -> float | None:
+    """The latest lag of each partition, added up."""
+    return _gauge_sum(one, "consumer_lag", 1)
+
+
+def _gauge_sum(one: SeriesSnapshot, name: str, field: int) -> float | None:
+    gauge = one.whole.gauges[one.kind.gauges.index(name)]
+    return sum(value[field] for value in gauge.values()) if gauge else None
+
+
+def _gauge_max(one: SeriesSnapshot, name: str) -> float | None:
+    gauge = one.whole.gauges[one.kind.gauges.index(name)]
+    return max((value[2] for value in gauge.values()), default=None)
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    """Of those that are there; None where none is."""
+    found = [value for value in values if value is not None]
+    return sum(found) if found else None
