@@ -1,0 +1,64 @@
+"""The only owner of field names and schema versions: bytes ↔ core values.
+
+identity   keys and times
+public     metrics and dead letters, in JSON
+internal   partials, ticks and table rows, in MessagePack
+"""
+
+from stream_monitor.wire.identity import (
+    from_iso,
+    iso,
+    iso_second,
+    metric_key,
+    partition_for,
+    series_key,
+    series_parts,
+)
+from stream_monitor.wire.internal import (
+    Partial,
+    Tick,
+    UnknownVersionError,
+    aggregate_in,
+    aggregate_out,
+    partial_out,
+    partials_in,
+    row_in,
+    row_out,
+    tick_out,
+)
+from stream_monitor.wire.public import (
+    MetricLine,
+    WireError,
+    dlq_late_partial,
+    dlq_record,
+    metric_from,
+    metric_line,
+    metric_value,
+)
+
+__all__ = [
+    "MetricLine",
+    "Partial",
+    "Tick",
+    "UnknownVersionError",
+    "WireError",
+    "aggregate_in",
+    "aggregate_out",
+    "dlq_late_partial",
+    "dlq_record",
+    "from_iso",
+    "iso",
+    "iso_second",
+    "metric_from",
+    "metric_key",
+    "metric_line",
+    "metric_value",
+    "partial_out",
+    "partials_in",
+    "partition_for",
+    "row_in",
+    "row_out",
+    "series_key",
+    "series_parts",
+    "tick_out",
+]

@@ -1,0 +1,142 @@
+"""The internal records, in MessagePack: partials and ticks in the partials topic, rows in the tables.
+
+They begin with their version; an unknown one raises UnknownVersionError, it is never skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from stream_monitor.core.aggregate import Aggregate
+from stream_monitor.core.record import Kind
+
+INTERNAL_VERSION = 1
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+_INT64 = 1 << 63
+
+
+class UnknownVersionError(Exception):
+    """An internal record of another release; the worker must not go on."""
+
+
+class Partial(NamedTuple):
+    """A source partition's cumulative part of one minute of one series."""
+
+    kind: str
+    labels: tuple[str, ...]
+    start_ms: int
+    partition: int
+    offset: int
+    """The last source offset folded into it; of two partials the higher one holds the other."""
+    aggregate: Aggregate
+
+
+class Tick(NamedTuple):
+    """How far a source partition's owner has come; all its partials up to here precede it."""
+
+    kind: str
+    partition: int
+    partitions: int
+    """Of the source topic, as the owner's metadata lists them."""
+    watermark_ms: int
+    frontier_ms: int
+    """Windows that end at or before it have retired in the owner, and that is committed."""
+    idle: bool
+
+
+def partial_out(partial: Partial) -> bytes:
+    """A partial's bytes."""
+    return _pack(
+        (
+            INTERNAL_VERSION,
+            "p",
+            partial.kind,
+            partial.labels,
+            partial.start_ms,
+            partial.partition,
+            partial.offset,
+            aggregate_out(partial.aggregate),
+        )
+    )
+
+
+def tick_out(tick: Tick) -> bytes:
+    """A tick's bytes."""
+    return _pack((INTERNAL_VERSION, "t", *tick))
+
+
+def partials_in(value: bytes, kinds: Mapping[str, Kind]) -> Partial | Tick:
+    """What a record of the partials topic holds."""
+    version, what, *fields = _unpack(value)
+    _check_version(version)
+    if what == "t":
+        return Tick(*fields)
+    kind, labels, start_ms, partition, offset, aggregate = fields
+    return Partial(kind, tuple(labels), start_ms, partition, offset, aggregate_in(kinds[kind], aggregate))
+
+
+def row_out(fields: Mapping[str, Any]) -> bytes:
+    """A table row: a flat mapping of plain values, with the version added."""
+    return _pack({"v": INTERNAL_VERSION, **fields})
+
+
+def row_in(value: bytes) -> dict[str, Any]:
+    """The mapping that `row_out` took."""
+    row: dict[str, Any] = _unpack(value)
+    _check_version(row.pop("v", None))
+    return row
+
+
+def aggregate_out(whole: Aggregate) -> tuple[Any, ...]:
+    """An aggregate as plain values, exact."""
+    return (
+        whole.records,
+        whole.error_records,
+        whole.of,
+        whole.errors,
+        _big(whole.volume_micro),
+        [
+            (list(m.counts), list(m.counts.values()), _big(m.sum_micro), m.min, m.max) if m.counts else None
+            for m in whole.measures
+        ],
+        whole.gauges,
+        {key: (_big(total), times) for key, (total, times) in whole.rates.items()},
+        whole.exceptions,
+        whole.classes,
+        whole.slowest,
+        whole.failures,
+    )
+
+
+def aggregate_in(kind: Kind, plain: Any) -> Aggregate:
+    """The aggregate that `aggregate_out` took."""
+    whole = Aggregate.__new__(Aggregate)
+    whole.records, whole.error_records, whole.of, whole.errors, volume, measures = plain[:6]
+    gauges, rates, whole.exceptions, whole.classes, slowest, failures = plain[6:]
+    whole.volume_micro = int(volume)
+    whole.measures = [
+        family() if m is None else family(dict(zip(m[0], m[1], strict=True)), int(m[2]), float(m[3]), float(m[4]))
+        for (_, family), m in zip(kind.measures, measures, strict=True)
+    ]
+    whole.gauges = [{key: tuple(value) for key, value in gauge.items()} for gauge in gauges]
+    whole.rates = {key: (int(total), times) for key, (total, times) in rates.items()}
+    whole.slowest = None if slowest is None else tuple(slowest)
+    whole.failures = [tuple(failure) for failure in failures]
+    return whole
+
+
+def _big(number: int) -> int | str:
+    """MessagePack's integers end at 64 bits; ours do not."""
+    return number if -_INT64 <= number < _INT64 else str(number)
+
+
+def _check_version(version: Any) -> None:
+    if version != INTERNAL_VERSION:
+        raise UnknownVersionError(
+            f"an internal record of version {version!r}; this release reads {INTERNAL_VERSION}"
+        )

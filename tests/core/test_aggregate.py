@@ -1,0 +1,176 @@
+"""Laws of the aggregate, for every kind: incremental = batch = merge in any order and grouping; a round trip
+through bytes changes nothing; an hour is its minutes."""
+
+from __future__ import annotations
+
+import copy
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_monitor import wire
+from stream_monitor.core import tally
+from stream_monitor.core.aggregate import Aggregate, merged
+from stream_monitor.core.metric import Metric
+from stream_monitor.core.record import OTHER, Kind, Record
+from stream_monitor.kinds import KINDS
+
+numbers = st.floats(0, 1e15) | st.sampled_from([0.0, 1.0, 1e10])
+names = st.text(min_size=1, max_size=3)
+
+
+@st.composite
+def records(draw, kind: Kind):
+    """Any record that the kind could make; labels and times of one window."""
+    counted = draw(st.booleans())
+    values = [draw(st.none() | (numbers if n != "confidence" else st.floats(0, 1))) for n, _ in kind.measures]
+    keyed = bool(kind.gauges) and draw(st.booleans())
+    return Record(
+        labels=("a", "b"),
+        timestamp_ms=1_705_314_600_000 + draw(st.integers(0, 59_999)),
+        is_error=draw(st.booleans()),
+        counted=counted,
+        failed=counted and draw(st.booleans()),
+        volume_micro=draw(st.integers(0, 10**21)),
+        exception=draw(st.none() | names),
+        values=tuple(values),
+        gauge_key=draw(st.sampled_from(["0", "1"])) if keyed else None,
+        gauges=tuple(draw(st.none() | numbers) for _ in kind.gauges),
+        label=draw(st.none() | names) if kind.classes else None,
+    )
+
+
+def folded(kind, items):
+    whole = Aggregate.empty(kind)
+    for offset, record in items:
+        whole.fold(kind, record, 3, offset)
+    return whole
+
+
+@pytest.fixture(params=list(KINDS.values()), ids=list(KINDS))
+def kind(request):
+    return request.param
+
+
+def law(kind, check):
+    """Run a law over lists of records of the kind."""
+
+    @given(st.lists(records(kind), max_size=25), st.randoms(use_true_random=False))
+    def run(items, rng):
+        check(list(enumerate(items)), rng)
+
+    run()
+
+
+def test_merge_of_parts_in_any_order_and_grouping_is_the_whole(kind):
+    def check(items, rng):
+        parts = [[], [], []]
+        for item in items:
+            parts[rng.randrange(3)].append(item)
+        rng.shuffle(parts)
+        whole = folded(kind, items)
+        one, two, three = (folded(kind, part) for part in parts)
+        assert merged(kind, [one, two, three]) == whole
+        assert merged(kind, [three, merged(kind, [two, one])]) == whole
+
+    law(kind, check)
+
+
+def test_the_order_of_records_leaves_no_trace(kind):
+    def check(items, rng):
+        shuffled = items.copy()
+        rng.shuffle(shuffled)
+        assert folded(kind, shuffled) == folded(kind, items)
+
+    law(kind, check)
+
+
+def test_a_merge_changes_and_shares_nothing_of_its_parts(kind):
+    def check(items, _):
+        part = folded(kind, items)
+        before = copy.deepcopy(part)
+        whole = merged(kind, [part])
+        for offset, record in items:
+            whole.fold(kind, record, 1, offset)
+        whole.merge(part)
+        whole.settle()
+        assert part == before
+
+    law(kind, check)
+
+
+def test_a_round_trip_through_internal_bytes_changes_nothing(kind):
+    def check(items, _):
+        partial = wire.Partial(kind.name, ("a", "b"), 1_705_314_600_000, 3, 99, folded(kind, items))
+        assert wire.partials_in(wire.partial_out(partial), KINDS) == partial
+
+    law(kind, check)
+
+
+def test_a_metric_comes_back_from_its_json(kind):
+    def check(items, _):
+        if not items or any(v and v > 1e9 for _, r in items for v in (*r.values, *r.gauges)):
+            return  # JSON's doubles hold sums of millionths up to 2^53
+        whole = folded(kind, [(o, Record(**{**fields(r), "volume_micro": o})) for o, r in items])
+        whole.settle()
+        if whole.volume_micro > 2**52:
+            return
+        for failure in range(len(whole.failures)):
+            assert whole.failures[failure][0] == 0.0
+        metric = Metric(kind, ("a", "b"), 1_705_314_600_000, 60_000, True, whole)
+        assert wire.metric_from(wire.metric_value(metric, "t"), KINDS) == metric
+
+    law(kind, check)
+
+
+def fields(record):
+    return {name: getattr(record, name) for name in record.__struct_fields__}
+
+
+def test_an_hour_is_its_settled_minutes_in_any_order(kind):
+    def check(items, rng):
+        minutes = [folded(kind, items[start::4]) for start in range(4)]
+        for minute in minutes:
+            minute.settle()
+        hour = merged(kind, minutes)
+        rng.shuffle(minutes)
+        assert merged(kind, minutes) == hour
+        assert hour.volume_micro == sum(minute.volume_micro for minute in minutes)
+        assert hour.settled_volume_micro() == hour.volume_micro
+
+    law(kind, check)
+
+
+@given(st.lists(st.text(max_size=4), max_size=300), st.randoms(use_true_random=False))
+def test_a_tally_is_bounded_exact_in_what_it_keeps_and_forgets_no_count(words, rng):
+    words = [word for word in words if word != OTHER]
+    whole: dict[str, int] = {}
+    for word in words:
+        tally.count(whole, word)
+    parts = [{}, {}, {}]
+    shuffled = words.copy()
+    rng.shuffle(shuffled)
+    for word in shuffled:
+        tally.count(parts[rng.randrange(3)], word)
+    joined: dict[str, int] = {}
+    for part in parts:
+        tally.merge(joined, part)
+    assert joined == whole
+    assert len(whole) <= tally.MAX_NAMES + 1
+    assert sum(whole.values()) == len(words)
+    assert all(times == words.count(word) for word, times in whole.items() if word != OTHER)
+
+
+def test_a_tally_over_its_bound_is_the_same_in_any_order():
+    words = [f"Error{i}" for i in range(200) for _ in range(i % 3 + 1)]
+    results = []
+    for seed in range(5):
+        random.Random(seed).shuffle(words)
+        whole: dict[str, int] = {}
+        for word in words:
+            tally.count(whole, word)
+        results.append(whole)
+    assert all(result == results[0] for result in results)
+    assert len(results[0]) == tally.MAX_NAMES + 1

@@ -1,0 +1,111 @@
+"""Bytes: canonical keys, hostile names, versions, the schemas of the public topics."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_monitor import wire
+from stream_monitor.core.aggregate import Aggregate
+from stream_monitor.core.metric import Metric
+from stream_monitor.core.record import Rejected
+from stream_monitor.data import data_dir
+from stream_monitor.kinds import KINDS
+
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+def schema(name):
+    return jsonschema.Draft202012Validator(json.loads((data_dir("topics") / f"{name}.schema.json").read_text()))
+
+
+def metric(kind="ml", labels=("ml.predictor", "v1.2.3")):
+    spec = KINDS[kind]
+    whole = Aggregate.empty(spec)
+    line = {"ml": b'{"service":"s","model_version":"v","latency_ms":5,"confidence":0.5,"prediction":"a"}',
+            "kafka": b'{"consumer_group":"g","topic":"t","partition":0,"consumer_lag":3,"messages_per_second":2}',
+            "airflow": b'{"dag_id":"d","duration":1,"records_processed":3}'}[kind]  # fmt: skip
+    record = spec.decode(line, 1_705_314_600_000)
+    whole.fold(spec, record, 3, 88123)
+    return Metric(spec, labels, 1_705_314_600_000, 60_000, True, whole)
+
+
+def test_keys_are_canonical_json():
+    series = wire.series_key("ml", ("ml.predictor", "v1.2.3"))
+    assert series == b'["ml",["ml.predictor","v1.2.3"]]'
+    assert wire.metric_key(series, 1705314600000) == b'["ml",["ml.predictor","v1.2.3"],1705314600000]'
+    assert wire.series_parts(series) == ("ml", ("ml.predictor", "v1.2.3"))
+
+
+@given(names, names)
+def test_any_names_make_a_key_that_reads_back(one, two):
+    series = wire.series_key("kafka", (one, two))
+    assert wire.series_parts(series) == ("kafka", (one, two))
+    assert json.loads(wire.metric_key(series, 60_000)) == ["kafka", [one, two], 60_000]
+    assert 0 <= wire.partition_for(series, 7) < 7
+
+
+@given(st.sampled_from(list(KINDS)), names, names)
+def test_what_is_published_follows_its_schema_whatever_the_names(kind, one, two):
+    value = wire.metric_value(metric(kind, (one, two)), "p.logs.x")
+    schema("metrics").validate(json.loads(value))
+    line = wire.metric_line(value)
+    assert line.place == (kind, (one, two), 60_000, 1_705_314_600_000)
+
+
+def test_an_empty_measure_is_absent_and_a_rate_of_nothing_is_null():
+    spec = KINDS["airflow"]
+    whole = Aggregate.empty(spec)
+    whole.fold(spec, spec.decode(b'{"dag_id":"d","message":"started"}', 1_705_314_600_000), 0, 0)
+    value = json.loads(wire.metric_value(Metric(spec, ("d", ""), 1_705_314_600_000, 60_000, False, whole), "t"))
+    schema("metrics").validate(value)
+    assert value["measures"] == {}
+    assert value["error_rate"] is None
+    assert value["entity"] == "d"
+
+
+@given(st.binary(max_size=9000), st.text())
+def test_any_rejected_record_is_a_valid_dlq_record(raw, detail):
+    key, value = wire.dlq_record(Rejected("not_json", detail), "ml", ("p.logs.ml", 3, 88123, 1), raw)
+    record = json.loads(value)
+    schema("dlq").validate(record)
+    assert json.loads(key) == ["p.logs.ml", 3, 88123]
+    assert record["truncated"] == (len(raw) > len(record["value"].encode())) or "�" in record["value"]
+
+
+def test_a_late_partial_is_a_valid_dlq_record():
+    _, value = wire.dlq_late_partial(KINDS["ml"], ("s", "v"), 1_705_314_600_000, ("p.logs.ml", 1, 9), 12)
+    schema("dlq").validate(json.loads(value))
+
+
+@given(st.integers(946_684_800_000, 253_402_300_799_999))
+def test_times_read_back(ms):
+    assert wire.from_iso(wire.iso(ms)) == ms
+    assert wire.from_iso(wire.iso_second(ms)) == ms // 1000 * 1000
+
+
+def test_ticks_and_rows_read_back():
+    tick = wire.Tick("ml", 3, 4, 1_705_314_600_000, 5, True)
+    assert wire.partials_in(wire.tick_out(tick), KINDS) == tick
+    assert wire.row_in(wire.row_out({"position": 7})) == {"position": 7}
+
+
+@pytest.mark.parametrize("value", [msgspec.msgpack.encode((2, "t")), msgspec.msgpack.encode((None, "p"))])
+def test_an_unknown_version_is_never_skipped(value):
+    with pytest.raises(wire.UnknownVersionError):
+        wire.partials_in(value, KINDS)
+    with pytest.raises(wire.UnknownVersionError):
+        wire.row_in(msgspec.msgpack.encode({"v": 2}))
+
+
+@given(st.binary())
+def test_what_is_no_metric_is_an_error_of_ours(raw):
+    with pytest.raises(wire.WireError):
+        wire.metric_from(raw, KINDS)
+    with pytest.raises(wire.WireError):
+        wire.metric_line(raw)
