@@ -58,8 +58,8 @@ def _differences(metric: Metric, row: dict[str, Any]) -> Iterable[str]:
         "classes": (whole.classes, row["classes"]),
     }
     for name, gauge in zip(metric.kind.gauges, whole.gauges, strict=True):
-        wanted = {p: (g["at_ms"], g["last"], g["max"]) for p, g in row["gauges"].get(name, {}).items()}
-        pairs[name] = (gauge, wanted)
+        wanted = {p: [g["at_ms"], g["last"], g["max"]] for p, g in row["gauges"].get(name, {}).items()}
+        pairs[name] = ({p: g[:3] for p, g in gauge.items()}, wanted)
     for (name, _), measure in zip(metric.kind.measures, whole.measures, strict=True):
         if name not in row["measures"]:
             pairs[name] = (measure.count, 0)

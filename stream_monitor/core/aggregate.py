@@ -8,6 +8,7 @@ is exact, commutative and associative.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from stream_monitor.core import tally
 from stream_monitor.core.distribution import Distribution
@@ -19,8 +20,10 @@ UNKNOWN_EXCEPTION = "unknown"
 Exemplar = tuple[float, int, int, int]
 """(value, timestamp_ms, partition, offset) of a source record; the value of an error's is 0."""
 
-Gauge = tuple[int, float, float]
-"""(timestamp_ms of last, last, max). Last is by (event time, value): no order of arrival in it."""
+Gauge = list[Any]
+"""[timestamp_ms of last, last, max, sum in millionths, how many]. Last is by (event time, value): no order of
+arrival in it. The last two are kept for the rate gauge only, until `settle` turns them into volume.
+"""
 
 
 class Aggregate:
@@ -35,7 +38,6 @@ class Aggregate:
         "gauges",
         "measures",
         "of",
-        "rates",
         "records",
         "slowest",
         "volume_micro",
@@ -49,8 +51,6 @@ class Aggregate:
         self.volume_micro = 0
         self.measures = measures
         self.gauges: list[dict[str, Gauge]] = [{} for _ in range(gauges)]
-        self.rates: dict[str, tuple[int, int]] = {}
-        """By gauge key: (sum in millionths, how many) of the gauge that is a rate per second."""
         self.exceptions: dict[str, int] = {}
         self.classes: dict[str, int] = {}
         self.slowest: Exemplar | None = None
@@ -70,13 +70,12 @@ class Aggregate:
             if record.failed:
                 self.errors += 1
         self.volume_micro += record.volume_micro
-        values = record.values
-        for measure, value in zip(self.measures, values, strict=True):
+        measures = self.measures
+        for index, value in enumerate(record.values):
             if value is not None:
-                measure.add(value)
-        slow = values[0]
-        if slow is not None and (self.slowest is None or slow >= self.slowest[0]):
-            self._keep_slowest((slow, record.timestamp_ms, partition, offset))
+                measures[index].add(value)
+                if not index and (self.slowest is None or value >= self.slowest[0]):
+                    self._keep_slowest((value, record.timestamp_ms, partition, offset))
         if record.is_error:
             self._fold_error(record, partition, offset)
         elif record.exception is not None:
@@ -95,15 +94,23 @@ class Aggregate:
         self._keep_failures([(0.0, record.timestamp_ms, partition, offset)])
 
     def _fold_gauges(self, kind: Kind, record: Record, key: str) -> None:
-        at = record.timestamp_ms
-        for name, gauge, value in zip(kind.gauges, self.gauges, record.gauges, strict=True):
+        at, gauges, rate = record.timestamp_ms, self.gauges, kind.rate_index
+        for index, value in enumerate(record.gauges):
             if value is None:
                 continue
+            gauge = gauges[index]
             seen = gauge.get(key)
-            gauge[key] = (at, value, value) if seen is None else _later(seen, (at, value, value))
-            if name == kind.rate_gauge:
-                total, times = self.rates.get(key, (0, 0))
-                self.rates[key] = (total + round(value * 1_000_000), times + 1)
+            if seen is None:
+                seen = gauge[key] = [at, value, value, 0, 0]
+            else:
+                if at > seen[0] or (at == seen[0] and value > seen[1]):
+                    seen[0] = at
+                    seen[1] = value
+                if value > seen[2]:
+                    seen[2] = value
+            if index == rate:
+                seen[3] += round(value * 1_000_000)
+                seen[4] += 1
 
     def _keep_slowest(self, candidate: Exemplar) -> None:
         if self.slowest is None or candidate > self.slowest:
@@ -125,10 +132,7 @@ class Aggregate:
         for gauge, their_gauge in zip(self.gauges, other.gauges, strict=True):
             for key, value in their_gauge.items():
                 seen = gauge.get(key)
-                gauge[key] = value if seen is None else _later(seen, value)
-        for key, (total, times) in other.rates.items():
-            seen_total, seen_times = self.rates.get(key, (0, 0))
-            self.rates[key] = (seen_total + total, seen_times + times)
+                gauge[key] = value.copy() if seen is None else _both(seen, value)
         if other.exceptions:
             tally.merge(self.exceptions, other.exceptions)
         if other.classes:
@@ -142,14 +146,19 @@ class Aggregate:
         """The volume in millionths, the rates' part included: Σ over keys of mean × window length, each to the
         nearest millionth (half up), in integers.
         """
-        return self.volume_micro + sum(
-            (2 * total * window_s + times) // (2 * times) for total, times in self.rates.values()
-        )
+        volume: int = self.volume_micro
+        for gauge in self.gauges:
+            for _, _, _, total, times in gauge.values():
+                if times:
+                    volume += (2 * total * window_s + times) // (2 * times)
+        return volume
 
     def settle(self, window_s: int = 60) -> None:
         """Turn the rates of a whole window into volume. Only then may windows be merged into a longer one."""
         self.volume_micro = self.settled_volume_micro(window_s)
-        self.rates = {}
+        for gauge in self.gauges:
+            for value in gauge.values():
+                value[3] = value[4] = 0
 
     @property
     def error_ratio(self) -> float | None:
@@ -172,6 +181,6 @@ def merged(kind: Kind, parts: Iterable[Aggregate]) -> Aggregate:
     return whole
 
 
-def _later(one: Gauge, two: Gauge) -> Gauge:
+def _both(one: Gauge, two: Gauge) -> Gauge:
     at, last = max((one[0], one[1]), (two[0], two[1]))
-    return (at, last, max(one[2], two[2]))
+    return [at, last, max(one[2], two[2]), one[3] + two[3], one[4] + two[4]]

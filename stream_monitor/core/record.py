@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal, NamedTuple
 from zlib import crc32
 
@@ -64,7 +65,7 @@ class Record(msgspec.Struct, gc=False):
     """Its class, where the kind has classes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kind:
     """A kind of log: how it is called, what its series and measures are, how it is decoded."""
 
@@ -79,6 +80,11 @@ class Kind:
     rate_gauge: str | None = None
     """The gauge whose mean × window length, summed over its keys, is the volume."""
     classes: bool = False
+
+    @cached_property
+    def rate_index(self) -> int | None:
+        """Which of the gauges is the rate."""
+        return None if self.rate_gauge is None else self.gauges.index(self.rate_gauge)
 
     def entity(self, labels: tuple[str, ...]) -> str:
         """The series' name for people: its labels, the empty ones left out."""

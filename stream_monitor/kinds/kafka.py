@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from stream_monitor.core.distribution import Histogram
-from stream_monitor.core.record import Kind, Record, bounded_label
-from stream_monitor.kinds.line import Line, Refusal, decoder, exception_type, number, required
+from stream_monitor.core.record import Kind, Record
+from stream_monitor.kinds.line import Line, Refusal, decoder, exception_type, label, number
+
+_NAMES = {partition: str(partition) for partition in range(4096)}
 
 
 class KafkaLine(Line, gc=False):
@@ -30,8 +32,8 @@ def _build(line: KafkaLine, timestamp_ms: int, is_error: bool) -> Record:
         raise Refusal("missing_field", "partition: absent beside consumer_lag or messages_per_second")
     return Record(
         labels=(
-            bounded_label(required(line.consumer_group, "consumer_group")),
-            bounded_label(required(line.topic, "topic")),
+            label(line.consumer_group, "consumer_group"),
+            label(line.topic, "topic"),
         ),
         timestamp_ms=timestamp_ms,
         is_error=is_error,
@@ -39,7 +41,7 @@ def _build(line: KafkaLine, timestamp_ms: int, is_error: bool) -> Record:
         failed=is_error,
         exception=exception_type(line),
         values=(number(line.latency_ms, "latency_ms"),),
-        gauge_key=None if partition is None else str(partition),
+        gauge_key=None if partition is None else _NAMES.get(partition) or str(partition),
         gauges=(lag, rate),
     )
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from stream_monitor.core.record import Record, Rejected, bounded_label
+from stream_monitor.core.record import LABEL_MAX, Record, Rejected, bounded_label
 from stream_monitor.kinds.timestamp import parse_timestamp
 
 MAX_BYTES = 1 << 20
@@ -85,14 +85,14 @@ def decoder(
 
 def is_error_level(level: str) -> bool:
     """ERROR, CRITICAL or FATAL, in any case."""
-    return level in _ERROR_LEVELS or level.strip().upper() in _ERROR_LEVELS
+    return level != "INFO" and (level in _ERROR_LEVELS or level.strip().upper() in _ERROR_LEVELS)
 
 
-def required(value: str | None, name: str) -> str:
-    """The text, or Refusal where it is absent, null or empty."""
+def label(value: str | None, name: str) -> str:
+    """A required label, bounded in length, or Refusal where it is absent, null or empty."""
     if not value:
         raise Refusal("missing_field", f"{name}: absent or empty")
-    return value
+    return value if len(value) <= LABEL_MAX else bounded_label(value)
 
 
 def number(value: float | None, name: str) -> float | None:
@@ -104,7 +104,18 @@ def number(value: float | None, name: str) -> float | None:
 
 def exception_type(line: Line) -> str | None:
     """The type that a line names, by the order in docs/reference/kinds.md; None where it names none."""
-    error = line.error
+    error, message = line.error, line.message
+    if (
+        line.exc_type is None
+        and line.error_type is None
+        and error is None
+        and line.exc_text is None
+        and line.exc_info is None
+        and line.traceback is None
+        and line.stack_trace is None
+        and (message is None or _TRACEBACK not in message)
+    ):
+        return None  # nearly every line
     nested = error.get("type") if isinstance(error, dict) else None
     named = line.error_type or (nested if isinstance(nested, str) else None) or line.exc_type
     if named:
@@ -112,9 +123,7 @@ def exception_type(line: Line) -> str | None:
     for text in (line.exc_info, line.exc_text, line.traceback, line.stack_trace):
         if isinstance(text, str) and (found := _last_line_type(text)):
             return found
-    if line.message is not None and _TRACEBACK in line.message:
-        return _last_line_type(line.message)
-    return None
+    return _last_line_type(message) if message is not None and _TRACEBACK in message else None
 
 
 def _last_line_type(text: str) -> str | None:

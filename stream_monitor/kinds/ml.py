@@ -6,7 +6,7 @@ from typing import Any
 
 from stream_monitor.core.distribution import MICRO, Histogram, Linear
 from stream_monitor.core.record import Kind, Record, bounded_label
-from stream_monitor.kinds.line import Line, Refusal, decoder, exception_type, number, required
+from stream_monitor.kinds.line import Line, Refusal, decoder, exception_type, label, number
 
 
 class MlLine(Line, gc=False):
@@ -33,8 +33,8 @@ def _build(line: MlLine, timestamp_ms: int, is_error: bool) -> Record:
     )
     return Record(
         labels=(
-            bounded_label(required(line.service, "service")),
-            bounded_label(required(line.model_version, "model_version")),
+            label(line.service, "service"),
+            label(line.model_version, "model_version"),
         ),
         timestamp_ms=timestamp_ms,
         is_error=is_error,

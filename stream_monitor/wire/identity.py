@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from zlib import crc32
 
 import orjson
@@ -31,13 +32,19 @@ def partition_for(series: bytes, partitions: int) -> int:
 
 def iso(timestamp_ms: int) -> str:
     """`2024-01-15T10:30:00.000Z`."""
-    moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{timestamp_ms % 1000:03}Z"
+    second_ms = timestamp_ms % 60_000
+    return f"{_minute(timestamp_ms - second_ms)}{second_ms // 1000:02}.{second_ms % 1000:03}Z"
 
 
 def iso_second(timestamp_ms: int) -> str:
     """`2024-01-15T10:30:00Z`, for window bounds."""
-    return datetime.fromtimestamp(timestamp_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    second_ms = timestamp_ms % 60_000
+    return f"{_minute(timestamp_ms - second_ms)}{second_ms // 1000:02}Z"
+
+
+@lru_cache(maxsize=4096)
+def _minute(minute_ms: int) -> str:
+    return datetime.fromtimestamp(minute_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:")
 
 
 def from_iso(text: str) -> int:

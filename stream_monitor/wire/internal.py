@@ -104,8 +104,10 @@ def aggregate_out(whole: Aggregate) -> tuple[Any, ...]:
             (list(m.counts), list(m.counts.values()), _big(m.sum_micro), m.min, m.max) if m.counts else None
             for m in whole.measures
         ],
-        whole.gauges,
-        {key: (_big(total), times) for key, (total, times) in whole.rates.items()},
+        [
+            {key: (at, last, peak, _big(total), times) for key, (at, last, peak, total, times) in gauge.items()}
+            for gauge in whole.gauges
+        ],
         whole.exceptions,
         whole.classes,
         whole.slowest,
@@ -117,14 +119,16 @@ def aggregate_in(kind: Kind, plain: Any) -> Aggregate:
     """The aggregate that `aggregate_out` took."""
     whole = Aggregate.__new__(Aggregate)
     whole.records, whole.error_records, whole.of, whole.errors, volume, measures = plain[:6]
-    gauges, rates, whole.exceptions, whole.classes, slowest, failures = plain[6:]
+    gauges, whole.exceptions, whole.classes, slowest, failures = plain[6:]
     whole.volume_micro = int(volume)
     whole.measures = [
         family() if m is None else family(dict(zip(m[0], m[1], strict=True)), int(m[2]), float(m[3]), float(m[4]))
         for (_, family), m in zip(kind.measures, measures, strict=True)
     ]
-    whole.gauges = [{key: tuple(value) for key, value in gauge.items()} for gauge in gauges]
-    whole.rates = {key: (int(total), times) for key, (total, times) in rates.items()}
+    whole.gauges = [
+        {key: [at, last, peak, int(total), times] for key, (at, last, peak, total, times) in gauge.items()}
+        for gauge in gauges
+    ]
     whole.slowest = None if slowest is None else tuple(slowest)
     whole.failures = [tuple(failure) for failure in failures]
     return whole

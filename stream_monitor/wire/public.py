@@ -62,7 +62,7 @@ def metric_value(metric: Metric, source_topic: str) -> bytes:
         value["gauges"] = {
             name: {
                 key: {"last": _plain(last), "max": _plain(peak), "at": iso(at)}
-                for key, (at, last, peak) in sorted(gauge.items())
+                for key, (at, last, peak, _, _) in sorted(gauge.items())
             }
             for name, gauge in zip(kind.gauges, whole.gauges, strict=True)
             if gauge
@@ -89,7 +89,7 @@ def metric_from(value: bytes, kinds: Mapping[str, Kind]) -> Metric:
         whole.exceptions = record["exceptions"]
         whole.classes = record.get("classes", {})
         whole.gauges = [
-            {key: (from_iso(g["at"]), g["last"], g["max"]) for key, g in record["gauges"][name].items()}
+            {key: [from_iso(g["at"]), g["last"], g["max"], 0, 0] for key, g in record["gauges"][name].items()}
             if name in record.get("gauges", ())
             else {}
             for name in kind.gauges
@@ -161,7 +161,7 @@ def _measure_out(measure: Distribution) -> dict[str, Any]:
     }
     counts = measure.counts
     if not isinstance(measure, Histogram):
-        out["bins"] = [counts.get(bucket, 0) for bucket in range(BINS)]
+        out["bins"] = _dense(counts, 0, BINS)
         return out
     positive = [bucket for bucket in counts if bucket != ZERO]
     low = min(positive, default=0)
@@ -170,9 +170,18 @@ def _measure_out(measure: Distribution) -> dict[str, Any]:
         "zeroCount": counts.get(ZERO, 0),
         "positive": {
             "offset": low,
-            "bucketCounts": [counts.get(bucket, 0) for bucket in range(low, max(positive, default=-1) + 1)],
+            "bucketCounts": _dense(counts, low, max(positive, default=low - 1) + 1 - low),
         },
     }
+    return out
+
+
+def _dense(counts: dict[int, int], low: int, size: int) -> list[int]:
+    """The counts of `size` buckets from `low` on."""
+    out = [0] * size
+    for bucket, count in counts.items():
+        if bucket != ZERO:
+            out[bucket - low] = count
     return out
 
 

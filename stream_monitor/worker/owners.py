@@ -13,6 +13,7 @@ from faust.types import TP
 from stream_monitor.worker.task import PartitionTask
 from stream_monitor.worker.transport import BatchConsumer
 
+_BEHIND = 10_000
 _CHUNK = 4000
 """Records processed before the event loop gets a turn."""
 
@@ -76,9 +77,14 @@ class Owners:
             now_ms = clock_ms()
             if task.is_due(now_ms):
                 task.start_checkpoint(now_ms, idle=idle, on_error=self._on_error)
-            else:
+            elif not self._is_behind(consumer, tp, task):
                 task.flush(now_ms, idle=idle)
             await asyncio.sleep(0)
+
+    def _is_behind(self, consumer: BatchConsumer, tp: TP, task: PartitionTask) -> bool:
+        """Far from the partition's end, a provisional result is of no use: it goes with the next checkpoint."""
+        end = _end(consumer, tp)
+        return end is not None and task.position is not None and end - task.position > _BEHIND
 
     async def _is_idle(self, consumer: BatchConsumer, tp: TP) -> bool:
         """Read to its end, processed, and silent for a while. Only the owner can say so."""
@@ -89,7 +95,7 @@ class Owners:
         if delivered is not None and (task.position is None or delivered >= task.position):
             return False
         try:
-            end, position = consumer.highwater(tp), await consumer.position(tp)
+            end, position = _end(consumer, tp), await consumer.position(tp)
         except IllegalStateError:  # not assigned any more
             return False
         return end is not None and position is not None and position >= end
@@ -104,3 +110,12 @@ class Owners:
                 task.start_checkpoint(clock_ms(), idle=False, on_error=self._on_error)
         for task in list(self):
             await task.wait_checkpoint()
+
+
+def _end(consumer: BatchConsumer, tp: TP) -> int | None:
+    """The partition's end offset as last heard of; None before that, and when it is not assigned any more."""
+    try:
+        end: int | None = consumer.highwater(tp)
+    except (AssertionError, IllegalStateError):  # aiokafka asserts the assignment
+        return None
+    return end

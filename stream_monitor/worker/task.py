@@ -33,7 +33,7 @@ _COMMIT_TRIES = 20
 _COMMIT_PAUSE_S = 0.05
 """A commit that does not come through (a rebalance) is left to the next checkpoint."""
 
-MAX_UNSAVED_ROWS = 1000
+MAX_UNSAVED_ROWS = 700
 """With more of them a checkpoint comes early: saved rows of closed windows leave memory."""
 
 

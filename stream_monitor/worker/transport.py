@@ -11,11 +11,24 @@ safe in Kafka, and that is all that is ever committed. See DESIGN 3.3 in docs/ex
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import faust
+from aiokafka.consumer import fetcher
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP, ConsumerMessage
+
+
+class LeanRecords(fetcher.PartitionRecords):
+    """aiokafka's record iterator, without a ConsumerRecord for each record of a batched topic.
+
+    What it hands on instead (offset, timestamp, key, value) is already there: a tenth of the worker's time.
+    """
+
+    batched: ClassVar[frozenset[str]] = frozenset()
+
+    def _consumer_record(self, tp: Any, record: Any) -> Any:
+        return record if tp.topic in self.batched else super()._consumer_record(tp, record)
 
 
 class Batch(NamedTuple):
@@ -122,6 +135,11 @@ class BatchTransport(Transport):
     """aiokafka's transport with the consumer above."""
 
     Consumer = BatchConsumer
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        LeanRecords.batched = self.app.batched_topics
+        fetcher.PartitionRecords = LeanRecords  # aiokafka looks it up by this name; it has no other hook
 
 
 class RawSchema(faust.Schema):

@@ -47,7 +47,9 @@ def found(whole, wanted):
         "max": measure.max,
         "p50": measure.quantile(0.5),
         "ratio": whole.error_ratio,
-        "lag": {key: (last, peak) for key, (_, last, peak) in whole.gauges[0].items()} if whole.gauges else None,
+        "lag": {key: (last, peak) for key, (_, last, peak, _, _) in whole.gauges[0].items()}
+        if whole.gauges
+        else None,
         "bins": whole.measures[-1].counts,
         "mean": whole.measures[-1].mean,
         "slowest": whole.slowest,
