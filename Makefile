@@ -17,6 +17,10 @@ demo: $(RUN)       ## everything on this machine: broker, logs, worker, and what
 test: $(DEV)       ## the tests (real-Kafka ones are skipped by name where no Kafka can be had)
 	$(BIN)/python -m pytest
 
+.PHONY: bench-report
+bench-report: $(DEV) ## how long the report of thirty days takes
+	$(BIN)/python -m bench.report
+
 test-kafka: $(DEV) ## the tests that need Apache Kafka; here a skip is a failure
 	STREAM_MONITOR_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m kafka
 

@@ -11,7 +11,7 @@ import ssl
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from stream_monitor.errors import BrokerUnavailableError, UsageError
 from stream_monitor.settings import Settings
@@ -85,8 +85,11 @@ def admin(settings: Settings) -> AdminClient:
     return AdminClient(client_config(settings))
 
 
-def ensure_broker(settings: Settings) -> None:
-    """Return when a broker answers. Raises BrokerUnavailableError, one line, within `connect_timeout`."""
+def ensure_broker(settings: Settings) -> ClusterMetadata:
+    """What the broker says of its topics, as soon as it answers.
+
+    Raises BrokerUnavailableError, one line, within `connect_timeout`.
+    """
     failures: list[KafkaError] = []
     config: dict[str, Any] = {**client_config(settings), "error_cb": failures.append}
     try:
@@ -94,7 +97,7 @@ def ensure_broker(settings: Settings) -> None:
     except KafkaException as error:  # a TLS file that is none, for one
         raise UsageError(f"the connection's settings are wrong: {error.args[0].str()}") from None
     try:
-        client.list_topics(timeout=settings.connect_timeout)
+        return client.list_topics(timeout=settings.connect_timeout)
     except KafkaException as error:
         client.poll(0)
         raise BrokerUnavailableError(_why(settings, [*failures, error.args[0]])) from None

@@ -17,9 +17,11 @@ from stream_monitor.errors import MonitorError
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 
-_BATCH = 10_000
-_WAIT_S = 0.2
-_PATIENCE = 50
+_TOPICS = ("metrics.1d", "metrics.1h", "metrics.1m", "metrics.live")
+
+_BATCH = 5_000
+_WAIT_S = 0.05
+_PATIENCE = 200
 """Empty fetches in a row (10 s) before the broker is given up."""
 
 _Windows = dict[int, tuple[wire.MetricLine, bytes]]
@@ -58,23 +60,25 @@ def read_history(settings: Settings, within: Range, kinds: Mapping[str, Kind] | 
     Raises BrokerUnavailableError and TopicMissingError, one line each.
     """
     kinds = KINDS if kinds is None else kinds
-    clients.ensure_broker(settings)
-    topics.check(settings, ("metrics.1d", "metrics.1h", "metrics.1m", "metrics.live"))
-    consumer = clients.consumer(
-        settings, **{"fetch.min.bytes": 1, "check.crcs": False, "queued.min.messages": 100_000}
-    )
+    partitions = topics.counts_in(clients.ensure_broker(settings), settings)
+    topics.check(settings, _TOPICS, partitions)
+    consumer = clients.consumer(settings, **{"queued.min.messages": 100_000, "fetch.queue.backoff.ms": 5})
+    places = {settings.topic(name): partitions[name] for name in _TOPICS}
     try:
-        days = _read(consumer, settings, "metrics.1d", within.from_ms, kinds)
-        hours = _read(consumer, settings, "metrics.1h", within.from_ms, kinds)
-        since = _minutes_since(within, hours, kinds)
-        minutes = _read(consumer, settings, "metrics.1m", since, kinds)
-        live = _read(consumer, settings, "metrics.live", since, kinds)
+        recent = max(within.from_ms, window_start(within.to_ms, HOUR_MS) - HOUR_MS)
+        since = dict(zip(places, (within.from_ms, within.from_ms, recent, recent), strict=True))
+        rows = _read(consumer, places, since, kinds)
+        needed = _minutes_since(within, rows[1], kinds)
+        if needed < recent:  # hours are missing: their minutes make up for them
+            minutes = {settings.topic(name): needed for name in _TOPICS[2:]}
+            rows[2:] = _read(consumer, places, minutes, kinds)
     finally:
         consumer.close()
+    days, hours, minute_rows, live = rows
     for windows in live.by_series.values():
         for _, value in windows.values():
-            minutes.take(value, kinds)
-    return _snapshot(within, days, hours, minutes, live.unreadable, kinds)
+            minute_rows.take(value, kinds)
+    return _snapshot(within, days, hours, minute_rows, live.unreadable, kinds)
 
 
 def _minutes_since(within: Range, hours: _Rows, kinds: Mapping[str, Kind]) -> int:
@@ -88,36 +92,41 @@ def _minutes_since(within: Range, hours: _Rows, kinds: Mapping[str, Kind]) -> in
     return max(within.from_ms, oldest)
 
 
-def _read(consumer: Consumer, settings: Settings, name: str, since_ms: int, kinds: Mapping[str, Kind]) -> _Rows:
-    rows = _Rows()
-    for value in _values(consumer, settings.topic(name), since_ms):
-        rows.take(value, kinds)
-    return rows
+def _read(
+    consumer: Consumer, partitions: Mapping[str, int], since_ms: Mapping[str, int], kinds: Mapping[str, Kind]
+) -> list[_Rows]:
+    """The rows of each topic in `since_ms`, in its order."""
+    rows = {topic: _Rows() for topic in since_ms}
+    for topic, value in _values(consumer, partitions, since_ms):
+        rows[topic].take(value, kinds)
+    return list(rows.values())
 
 
-def _values(consumer: Consumer, topic: str, since_ms: int) -> Iterator[bytes | None]:
-    """The values of a topic's records from the first of each partition that is not before a time."""
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    starts = consumer.offsets_for_times([TopicPartition(topic, p, since_ms) for p in partitions], timeout=10)
+def _values(
+    consumer: Consumer, partitions: Mapping[str, int], since_ms: Mapping[str, int]
+) -> Iterator[tuple[str, bytes | None]]:
+    """(topic, value) of the topics' records, from the first of each partition that is not before a time."""
+    wanted = [TopicPartition(t, p, since) for t, since in since_ms.items() for p in range(partitions[t])]
     ends = {}
-    for place in starts:
-        low, high = consumer.get_watermark_offsets(place, timeout=10)
-        place.offset = high if place.offset < 0 else max(place.offset, low)
-        if place.offset < high:
-            ends[place.partition] = high
-    consumer.assign([place for place in starts if place.partition in ends])
+    starts = []
+    for place in consumer.offsets_for_times(wanted, timeout=10):
+        if place.offset < 0:
+            continue  # nothing that young
+        _, ends[place.topic, place.partition] = consumer.get_watermark_offsets(place, timeout=10)
+        starts.append(place)
+    consumer.assign(starts)
     empty = 0
     while ends:
         messages = consumer.consume(_BATCH, timeout=_WAIT_S)
         empty = 0 if messages else empty + 1
         if empty > _PATIENCE:
-            raise MonitorError(f"{topic}: the broker stopped answering while it was read")
+            raise MonitorError(f"the broker stopped answering while {', '.join(since_ms)} were read")
         for message in messages:
             if message.error() is None:
-                yield message.value()
-        for place in consumer.position([TopicPartition(topic, p) for p in ends]):
-            if place.offset >= ends[place.partition]:
-                del ends[place.partition]
+                yield message.topic() or "", message.value()
+        for place in consumer.position([TopicPartition(*where) for where in ends]):
+            if place.offset >= ends[place.topic, place.partition]:
+                del ends[place.topic, place.partition]
     consumer.unassign()
 
 

@@ -7,7 +7,7 @@ because a series' place follows from them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
+    ClusterMetadata,
     ConfigEntry,
     ConfigResource,
     NewPartitions,
@@ -112,14 +113,22 @@ def partition_counts(settings: Settings) -> dict[str, int]:
 
 
 def _counts(admin: AdminClient, settings: Settings) -> dict[str, int]:
+    return counts_in(admin.list_topics(timeout=_TIMEOUT_S), settings)
+
+
+def counts_in(metadata: ClusterMetadata, settings: Settings) -> dict[str, int]:
+    """The same out of metadata that is there already."""
     start = settings.topic("")
-    found = admin.list_topics(timeout=_TIMEOUT_S).topics
+    found = metadata.topics
     return {name[len(start) :]: len(t.partitions) for name, t in found.items() if name.startswith(start)}
 
 
-def check(settings: Settings, names: Iterable[str] | None = None) -> None:
-    """Raises TopicMissingError where a topic is missing, or its partitions are not as they must be."""
-    counts = partition_counts(settings)
+def check(settings: Settings, names: Iterable[str] | None = None, counts: Mapping[str, int] | None = None) -> None:
+    """Raises TopicMissingError where a topic is missing, or its partitions are not as they must be.
+
+    `names` are those that matter (all, if None); `counts` spares asking the broker.
+    """
+    counts = partition_counts(settings) if counts is None else counts
     wanted = {topic.name: topic for topic in declared()}
     for name in names if names is not None else wanted:
         if name not in counts:

@@ -22,12 +22,12 @@ Output = Literal["text", "json", "csv"]
 
 RENDER = {"text": render_text, "json": render_json, "csv": render_csv}
 
-_MINUTE_EDGES_H = 24
-"""A longer report begins at a full hour: minutes of that age may be gone."""
+_MINUTE_EDGES_H = 1
+"""A longer report begins at a full hour: hours come from their own rows, and minutes of that age may be gone."""
 
 
 def report_range(now_ms: int, hours: int) -> Range:
-    """The last `hours` hours up to now, from a full minute (up to a day) or a full hour on."""
+    """The last `hours` hours up to now, from a full minute (one hour) or a full hour (longer) on."""
     step = MINUTE_MS if hours <= _MINUTE_EDGES_H else HOUR_MS
     start = now_ms - hours * HOUR_MS
     return Range(start - start % step, now_ms)
