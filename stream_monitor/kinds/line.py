@@ -65,7 +65,7 @@ def decoder(
             line = parse(value)  # type: ignore[arg-type]  # _check_bytes refuses None
             stamp = line.timestamp if line.timestamp is not None else line.asctime
             timestamp_ms = kafka_timestamp_ms if stamp is None else parse_timestamp(stamp)
-            if timestamp_ms is None:
+            if timestamp_ms is None or timestamp_ms < 0:
                 return Rejected("bad_timestamp", f"timestamp: cannot read {str(stamp)[:60]!r}")
             level = line.level
             return build(line, timestamp_ms, level is not None and is_error_level(level))

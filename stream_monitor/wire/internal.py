@@ -100,10 +100,7 @@ def aggregate_out(whole: Aggregate) -> tuple[Any, ...]:
         whole.of,
         whole.errors,
         _big(whole.volume_micro),
-        [
-            (list(m.counts), list(m.counts.values()), _big(m.sum_micro), m.min, m.max) if m.counts else None
-            for m in whole.measures
-        ],
+        [(m.counts, _big(m.sum_micro), m.min, m.max) if m.counts else None for m in whole.measures],
         [
             {key: (at, last, peak, _big(total), times) for key, (at, last, peak, total, times) in gauge.items()}
             for gauge in whole.gauges
@@ -122,7 +119,7 @@ def aggregate_in(kind: Kind, plain: Any) -> Aggregate:
     gauges, whole.exceptions, whole.classes, slowest, failures = plain[6:]
     whole.volume_micro = int(volume)
     whole.measures = [
-        family() if m is None else family(dict(zip(m[0], m[1], strict=True)), int(m[2]), float(m[3]), float(m[4]))
+        family() if m is None else family(m[0], int(m[1]), float(m[2]), float(m[3]))
         for (_, family), m in zip(kind.measures, measures, strict=True)
     ]
     whole.gauges = [

@@ -96,7 +96,7 @@ class IngestTask(PartitionTask):
                 continue
             timestamp_ms = line.timestamp_ms
             if timestamp_ms > watermark_ms:
-                if timestamp_ms > record.timestamp + tolerance_ms:
+                if timestamp_ms > record.timestamp + tolerance_ms and record.timestamp >= 0:
                     self._reject(_too_far_ahead(timestamp_ms, record.timestamp), record)
                     continue
                 watermark_ms = timestamp_ms

@@ -31,6 +31,10 @@ from stream_monitor.worker.transport import BatchConsumer
 _TOPICS = {MINUTE_MS: "metrics.1m", HOUR_MS: "metrics.1h", DAY_MS: "metrics.1d"}
 
 
+_HEAD = 500
+"""A larger batch of partials is a backlog: its open minutes are published once a flush, not on arrival."""
+
+
 @lru_cache(maxsize=65536)
 def _labels(series: bytes) -> tuple[str, ...]:
     return wire.series_parts(series)[1]
@@ -132,7 +136,7 @@ class MergeTask(PartitionTask):
         self.position = records[-1].offset + 1
         self.count("read", len(records))
         self._advance(now_ms)
-        self._publish_touched()
+        self._publish_touched(provisional=len(records) <= _HEAD)
 
     def _take(self, of: _KindState, partial: wire.Partial) -> None:
         series = wire.series_key(partial.kind, partial.labels)
@@ -172,8 +176,9 @@ class MergeTask(PartitionTask):
     # Results
 
     def flush(self, now_ms: int, *, idle: bool) -> None:  # noqa: ARG002
-        """Close what the clock lets idle topics close."""
+        """Close what the clock lets idle topics close; publish what was left for now."""
         self._advance(now_ms)
+        self._publish_touched(provisional=True)
 
     def _advance(self, now_ms: int) -> None:
         for of in self._kinds.values():
@@ -191,13 +196,19 @@ class MergeTask(PartitionTask):
             for metric in of.rollups.close(closing_ms):
                 self._publish(metric, _TOPICS[metric.size_ms])
 
-    def _publish_touched(self) -> None:
+    def _publish_touched(self, *, provisional: bool) -> None:
+        """Publish the minutes that changed: corrections always, open ones only if `provisional`."""
+        left = []
         for row in self._touched:
-            if row.touched:
+            if not row.touched:
+                continue
+            final = is_closed(row.start_ms, self._kinds[row.kind.name].closed_ms, self._grace_ms)
+            if final or provisional:
                 row.touched = False
-                of = self._kinds[row.kind.name]
-                self._publish_minute(row, final=is_closed(row.start_ms, of.closed_ms, self._grace_ms))
-        self._touched = []
+                self._publish_minute(row, final=final)
+            else:
+                left.append(row)
+        self._touched = left
 
     def _publish_minute(self, row: MinuteRow, *, final: bool) -> None:
         metric = Metric(row.kind, _labels(row.series), row.start_ms, MINUTE_MS, final, row.whole())

@@ -71,8 +71,8 @@ class Owners:
         """Send provisional results and start the checkpoints that are due, for all assigned partitions."""
         for tp in partitions:
             idle = await self._is_idle(consumer, tp)
-            if consumer.app.rebalancing:
-                return
+            if consumer.app.rebalancing or tp not in consumer.assignment():
+                return  # it was given away while we asked
             task = self.get(tp)
             now_ms = clock_ms()
             if task.is_due(now_ms):

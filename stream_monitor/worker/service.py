@@ -25,6 +25,8 @@ from stream_monitor.worker.health import is_ready, serve
 log = logging.getLogger("stream_monitor.worker")
 
 _LOOK_S = 0.2
+_SWITCH_S = 0.02
+"""The fetching thread and the folding one share an interpreter; both work in long stretches."""
 _GC_THRESHOLD = 50_000
 """Rows are trees of dictionaries, not cycles: the collector finds little and costs much at its default of 700."""
 
@@ -48,6 +50,7 @@ async def _run(settings: Settings, partitions: dict[str, int]) -> int:
     app = create_app(settings, partitions)
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 20, 20)
+    sys.setswitchinterval(_SWITCH_S)
     server = await serve(app, settings)
     pump = asyncio.create_task(app.outbox.pump())
     start = asyncio.create_task(app.start())

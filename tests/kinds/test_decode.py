@@ -99,6 +99,7 @@ def test_a_timestamp_that_cannot_be_read(stamp):
 
 def test_no_timestamp_is_the_kafka_records():
     assert KINDS["airflow"].decode(b'{"dag_id":"d"}', 1_705_314_600_123).timestamp_ms == 1_705_314_600_123
+    assert KINDS["airflow"].decode(b'{"dag_id":"d"}', -1).reason == "bad_timestamp"  # it has none either
 
 
 @pytest.mark.parametrize("level", ["ERROR", "error", "Error", " CRITICAL ", "fatal"])
