@@ -25,7 +25,7 @@ from bench.load import fill
 from stream_monitor.broker import free_port
 from stream_monitor.settings import Settings
 from tests import brokers
-from tests.workers import WorkerProcess, lag, wait_for
+from tests.workers import WorkerProcess, wait_for, wait_settled
 
 CORES = sorted(os.sched_getaffinity(0))
 WORK, REST = {CORES[0]}, set(CORES[1:]) or {CORES[0]}
@@ -70,7 +70,7 @@ def worker(settings: Settings, records: int) -> dict[str, float]:
             first, before, cpu = time.monotonic(), counted(settings.http_port), used(inside)
             wait_for(lambda: counted(settings.http_port) >= records, 600, process)
             read, read_cpu = time.monotonic() - first, used(inside) - cpu
-            wait_for(lambda: lag(settings) == 0, 600, process)
+            wait_settled(settings, 600, process)
             done = {"seconds": read, "cpu": read_cpu, "records": records - before}
             done |= {"all_seconds": time.monotonic() - first, "all_cpu": used(inside) - cpu}
             done["peak_mb"] = peak_mb(process.process.pid)

@@ -15,20 +15,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from confluent_kafka import TopicPartition
-
-from stream_monitor import clients, replay, report, topics
+from stream_monitor import offsets, replay, report, topics
 from stream_monitor.broker import EmbeddedBroker, die_with_parent, free_port
 from stream_monitor.data import data_dir
 from stream_monitor.errors import MonitorError, UsageError
+from stream_monitor.offsets import Offsets
 from stream_monitor.settings import Settings
 from stream_monitor.simulate import INCIDENTS
 
 _PATIENCE_S = 110.0
-_Ends = dict[tuple[str, int], int]
-"""By topic and partition: the offset that has to be reached."""
-
-_SOURCES = ("logs.airflow", "logs.kafka", "logs.ml")
 
 
 def run(*, rate: float, incident: str | None, stopped: Callable[[], bool]) -> int:
@@ -46,7 +41,7 @@ def run(*, rate: float, incident: str | None, stopped: Callable[[], bool]) -> in
                 f"{sent} example logs of one day sent; the worker folds them (health on port {settings.http_port})"
             )
             live = ["--rate", str(rate), *(("--incident", incident) if incident else ())]
-            ends = _ends(settings, _SOURCES)
+            ends = offsets.ends(settings, offsets.SOURCES)
             with _process(settings, "simulate", *live):
                 _wait_processed(settings, ends, worker, stopped)
                 return _show(settings, worker, stopped)
@@ -66,45 +61,26 @@ def _show(settings: Settings, worker: subprocess.Popen[bytes], stopped: Callable
 
 
 def _wait_processed(
-    settings: Settings,
-    ends: _Ends,
-    worker: subprocess.Popen[bytes],
-    stopped: Callable[[], bool],
+    settings: Settings, ends: Offsets, worker: subprocess.Popen[bytes], stopped: Callable[[], bool]
 ) -> None:
     """Until the logs up to `ends`, and the partials that came of them, are in committed checkpoints."""
     deadline = time.monotonic() + _PATIENCE_S
-    _wait_reached(settings, ends, worker, stopped, deadline)
-    _wait_reached(settings, _ends(settings, ("partials",)), worker, stopped, deadline)
+    _wait_committed(settings, ends, worker, stopped, deadline)
+    _wait_committed(settings, offsets.ends(settings, ("partials",)), worker, stopped, deadline)
 
 
-def _wait_reached(
-    settings: Settings, ends: _Ends, worker: subprocess.Popen[bytes], stopped: Callable[[], bool], deadline: float
+def _wait_committed(
+    settings: Settings,
+    upto: Offsets,
+    worker: subprocess.Popen[bytes],
+    stopped: Callable[[], bool],
+    deadline: float,
 ) -> None:
-    while not stopped() and not _reached(settings, ends):
+    while not stopped() and offsets.behind(settings, upto):
         _check(worker)
         if time.monotonic() > deadline:
             raise MonitorError(f"the worker did not fold the example logs within {_PATIENCE_S:g} s")
         time.sleep(0.5)
-
-
-def _ends(settings: Settings, names: tuple[str, ...]) -> _Ends:
-    counts = topics.partition_counts(settings)
-    consumer = clients.consumer(settings)
-    places = [TopicPartition(settings.topic(name), p) for name in names for p in range(counts[name])]
-    ends = {(p.topic, p.partition): consumer.get_watermark_offsets(p, timeout=10)[1] for p in places}
-    consumer.close()
-    return ends
-
-
-def _reached(settings: Settings, ends: _Ends) -> bool:
-    consumer = clients.consumer(settings, **{"group.id": settings.group_id})
-    committed = consumer.committed([TopicPartition(topic, p) for topic, p in ends], timeout=10)
-    consumer.close()
-    return all(
-        place.offset >= ends[place.topic, place.partition]
-        for place in committed
-        if ends[place.topic, place.partition]
-    )
 
 
 @contextmanager

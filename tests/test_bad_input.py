@@ -8,11 +8,11 @@ from collections import Counter
 
 import jsonschema
 
-from stream_monitor import recording, replay
+from stream_monitor import clients, recording, replay
 from stream_monitor.broker import free_port
 from stream_monitor.data import data_dir
 from stream_monitor.recording import Recorded
-from tests.workers import WorkerProcess, everything, lag, wait_for
+from tests.workers import WorkerProcess, everything, wait_for, wait_settled
 
 BAD = data_dir("fixtures") / "bad_records.jsonl"
 MIB = 1 << 20
@@ -59,7 +59,7 @@ def test_every_hostile_record_is_folded_or_in_the_dlq_with_its_reason(embedded, 
         offsets[place] += 1
     sender.close()
     with WorkerProcess(settings) as worker:
-        wait_for(lambda: lag(settings) == 0, 60, worker)
+        wait_settled(settings, 60, worker)
         found = {}
         schema = jsonschema.Draft202012Validator(json.loads((data_dir("topics") / "dlq.schema.json").read_text()))
         for key, value in everything(settings, "dlq"):
@@ -70,6 +70,19 @@ def test_every_hostile_record_is_folded_or_in_the_dlq_with_its_reason(embedded, 
             found[source["topic"], source["partition"], source["offset"]] = letter["reason"]
         assert found == wanted
         check_conservation(counters(settings.http_port), len(cases), len(wanted), settings)
+        assert worker.stop() == 0
+
+
+def test_what_others_write_to_the_partials_topic_is_a_dead_letter(embedded, make_settings):
+    settings = make_settings(embedded, http_port=free_port())
+    with WorkerProcess(settings) as worker:
+        producer = clients.producer(settings)
+        for value in (b"", None, b"{}", b"\xc1", b"\x93\x01\xa1p\xc0", b"\x91" * 5000):
+            producer.produce(settings.topic("partials"), value, partition=0)
+        producer.flush(10)
+        wait_settled(settings, 60, worker)
+        wait_for(lambda: len(everything(settings, "dlq")) == 6, 20, worker)
+        assert {json.loads(value)["reason"] for _, value in everything(settings, "dlq")} == {"not_internal"}
         assert worker.stop() == 0
 
 

@@ -17,6 +17,7 @@ from stream_monitor.core.record import Rejected
 from stream_monitor.data import data_dir
 from stream_monitor.kinds import KINDS
 
+PACK = msgspec.msgpack.encode
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
@@ -90,15 +91,23 @@ def test_times_read_back(ms):
 
 
 def test_ticks_and_rows_read_back():
-    tick = wire.Tick("ml", 3, 4, 1_705_314_600_000, 5, True)
-    assert wire.partials_in(wire.tick_out(tick), KINDS) == tick
+    tick = wire.Tick("ml", 3, 4, 1_705_314_600_000, 5, True, 6)
+    assert wire.partials_in(wire.tick_out(tick)) == tick
     assert wire.row_in(wire.row_out({"position": 7})) == {"position": 7}
 
 
-@pytest.mark.parametrize("value", [msgspec.msgpack.encode((2, "t")), msgspec.msgpack.encode((None, "p"))])
-def test_an_unknown_version_is_never_skipped(value):
+@given(st.binary() | st.recursive(st.none() | st.integers(-3, 3) | st.sampled_from("pt"), st.lists).map(PACK))
+def test_what_is_no_partial_is_foreign(value):
+    with pytest.raises((wire.ForeignRecordError, wire.UnknownVersionError)):
+        wire.partials_in(value)
+
+
+@pytest.mark.parametrize("what", ["t", "p"])
+def test_an_unknown_version_is_never_skipped(what):
     with pytest.raises(wire.UnknownVersionError):
-        wire.partials_in(value, KINDS)
+        wire.partials_in(PACK((2, what)))
+    with pytest.raises(wire.ForeignRecordError):
+        wire.partials_in(PACK((None, what)))
     with pytest.raises(wire.UnknownVersionError):
         wire.row_in(msgspec.msgpack.encode({"v": 2}))
 

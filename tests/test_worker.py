@@ -13,7 +13,7 @@ from stream_monitor import clients, recording, replay
 from stream_monitor.core.window import DAY_MS
 from stream_monitor.recording import Recorded
 from tests.expected import FIXTURES, differences, fixture_windows
-from tests.workers import WorkerProcess, committed, folded, lag, metrics, wait_for
+from tests.workers import WorkerProcess, committed, folded, metrics, wait_for, wait_settled
 
 DAY = 1_705_276_800_000
 TOTAL = sum(1 for path in FIXTURES for _ in recording.read(path))
@@ -25,7 +25,8 @@ def yesterday_ms():
 
 
 def check_against_oracle(settings, shift_ms, worker):
-    wait_for(lambda: lag(settings) == 0 and folded(metrics(settings)) == TOTAL, 90, worker)
+    wait_settled(settings, 90, worker)
+    wait_for(lambda: folded(metrics(settings)) == TOTAL, 60, worker)
     wait_for(lambda: folded(metrics(settings), 86400) == TOTAL, 30, worker)
     time.sleep(2)  # hours and days that were corrected are written at the next checkpoint
     assert differences(metrics(settings), fixture_windows(shift_ms)) == []
@@ -82,7 +83,8 @@ class TestTheTablesAreTheState:
         start = time.time_ns() // 1_000_000 // 60_000 * 60_000 - 600_000
         with WorkerProcess(settings) as worker:
             send(settings, [prediction(start + i, 10) for i in range(300)])
-            wait_for(lambda: lag(settings) == 0 and committed(settings, "logs.ml") == 300, 60, worker)
+            wait_settled(settings, 60, worker)
+            assert committed(settings, "logs.ml") == 300
             worker.stop(signum)
         forget_source(settings, 1, 300)
         if datadir == "deleted":

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from confluent_kafka import TopicPartition
 
-from stream_monitor import clients, topics, wire
+from stream_monitor import clients, offsets, topics, wire
 from stream_monitor.core.metric import Metric
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
@@ -72,35 +73,20 @@ def wait_for(what: Callable[[], bool], seconds: float, worker: WorkerProcess | N
         time.sleep(0.2)
 
 
-def lag(settings: Settings, names: tuple[str, ...] = ("logs.airflow", "logs.kafka", "logs.ml", "partials")) -> int:
-    """How many records of the topics are not in a committed checkpoint."""
-    consumer = clients.consumer(settings, **{"group.id": settings.group_id})
-    try:
-        counts = topics.partition_counts(settings)
-        places = [TopicPartition(settings.topic(n), p) for n in names for p in range(counts[n])]
-        total = 0
-        for place in consumer.committed(places, timeout=10):
-            low, high = consumer.get_watermark_offsets(place, timeout=10)
-            total += high - max(place.offset, low)
-        return total
-    finally:
-        consumer.close()
+def wait_settled(settings: Settings, seconds: float, worker: WorkerProcess) -> None:
+    """Until the logs that are there, and then the partials that came of them, are in committed checkpoints."""
+    for names in (offsets.SOURCES, ("partials",)):
+        upto = offsets.ends(settings, names)
+        wait_for(partial(_is_committed, settings, upto), seconds, worker)
+
+
+def _is_committed(settings: Settings, upto: offsets.Offsets) -> bool:
+    return offsets.behind(settings, upto) == 0
 
 
 def committed(settings: Settings, name: str) -> int:
     """How many records of a topic are in committed checkpoints."""
-    return sum(max(0, position) for position in positions(settings, name))
-
-
-def positions(settings: Settings, name: str) -> list[int]:
-    """The committed offset of each partition of a topic; negative where there is none."""
-    consumer = clients.consumer(settings, **{"group.id": settings.group_id})
-    try:
-        count = topics.partition_counts(settings)[name]
-        places = [TopicPartition(settings.topic(name), p) for p in range(count)]
-        return [place.offset for place in consumer.committed(places, timeout=10)]
-    finally:
-        consumer.close()
+    return sum(offsets.committed(settings, (name,)).values())
 
 
 def everything(settings: Settings, name: str) -> list[tuple[bytes | None, bytes | None]]:

@@ -27,6 +27,7 @@ Reason = Literal[
     "bad_timestamp",
     "too_far_ahead",
     "late",
+    "not_internal",
 ]
 
 OTHER: Final = "__other__"

@@ -6,7 +6,7 @@ import re
 
 from stream_monitor.core.distribution import MICRO, Histogram
 from stream_monitor.core.record import Kind, Record, bounded_label
-from stream_monitor.kinds.line import Line, decoder, exception_type, label, number
+from stream_monitor.kinds.line import Line, Number, decoder, exception_type, label, number
 
 _OUTCOMES = frozenset({"success", "failed", "upstream_failed", "skipped", "up_for_retry"})
 _FAILURES = frozenset({"failed", "upstream_failed", "up_for_retry"})
@@ -24,8 +24,8 @@ class AirflowLine(Line, gc=False):
 
     dag_id: str | None = None
     task_id: str | None = None
-    records_processed: float | None = None
-    duration: float | None = None
+    records_processed: Number | None = None
+    duration: Number | None = None
     state: str | None = None
 
 
@@ -34,13 +34,11 @@ def _build(line: AirflowLine, timestamp_ms: int, is_error: bool) -> Record:
     processed, duration, state = line.records_processed, line.duration, line.state
     if "=" in message:
         if processed is None:
-            processed = _found(_PROCESSED, message)
+            processed = _found(_PROCESSED, message, "records_processed")
         if duration is None:
-            duration = _found(_DURATION, message)
+            duration = _found(_DURATION, message, "duration")
         if state is None and (match := _STATE.search(message)):
             state = match[1]
-    duration = number(duration, "duration")
-    number(processed, "records_processed")
     is_run = duration is not None or state in _OUTCOMES
     return Record(
         labels=(label(line.dag_id, "dag_id"), bounded_label(line.task_id or "")),
@@ -54,9 +52,9 @@ def _build(line: AirflowLine, timestamp_ms: int, is_error: bool) -> Record:
     )
 
 
-def _found(pattern: re.Pattern[str], message: str) -> float | None:
+def _found(pattern: re.Pattern[str], message: str, name: str) -> float | None:
     match = pattern.search(message)
-    return float(match[1]) if match else None
+    return number(float(match[1]), name) if match else None
 
 
 AIRFLOW = Kind(

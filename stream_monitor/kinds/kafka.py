@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from stream_monitor.core.distribution import Histogram
 from stream_monitor.core.record import Kind, Record
-from stream_monitor.kinds.line import Line, Refusal, decoder, exception_type, label, number
+from stream_monitor.kinds.line import Line, Number, Refusal, decoder, exception_type, label
+
+MAX_PARTITION = (1 << 31) - 1
 
 _NAMES = {partition: str(partition) for partition in range(4096)}
 
@@ -14,21 +20,17 @@ class KafkaLine(Line, gc=False):
 
     consumer_group: str | None = None
     topic: str | None = None
-    partition: int | None = None
-    consumer_lag: float | None = None
-    latency_ms: float | None = None
-    messages_per_second: float | None = None
+    partition: Annotated[int, Meta(ge=0, le=MAX_PARTITION)] | None = None
+    consumer_lag: Number | None = None
+    latency_ms: Number | None = None
+    messages_per_second: Number | None = None
 
 
 def _build(line: KafkaLine, timestamp_ms: int, is_error: bool) -> Record:
-    lag = number(line.consumer_lag, "consumer_lag")
+    lag, rate, partition = line.consumer_lag, line.messages_per_second, line.partition
     if lag is not None and lag % 1:
         raise Refusal("wrong_type", f"consumer_lag: {lag!r} is not a whole number")
-    rate = number(line.messages_per_second, "messages_per_second")
-    partition = line.partition
-    if partition is not None:
-        number(partition, "partition")
-    elif lag is not None or rate is not None:
+    if partition is None and (lag is not None or rate is not None):
         raise Refusal("missing_field", "partition: absent beside consumer_lag or messages_per_second")
     return Record(
         labels=(
@@ -40,7 +42,7 @@ def _build(line: KafkaLine, timestamp_ms: int, is_error: bool) -> Record:
         counted=True,
         failed=is_error,
         exception=exception_type(line),
-        values=(number(line.latency_ms, "latency_ms"),),
+        values=(line.latency_ms,),
         gauge_key=None if partition is None else _NAMES.get(partition) or str(partition),
         gauges=(lag, rate),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -18,10 +18,14 @@ from stream_monitor.kinds.timestamp import parse_timestamp
 MAX_BYTES = 1 << 20
 MAX_NUMBER = 1e15
 
+Number = Annotated[float, msgspec.Meta(ge=0.0, le=MAX_NUMBER)]
+"""A field in [0, 1e15]; the parser checks it, for nothing."""
+
 _ERROR_LEVELS = frozenset(
     spelling for level in ("ERROR", "CRITICAL", "FATAL") for spelling in (level, level.lower(), level.capitalize())
 )
 _TYPE_NAME = re.compile(r"[A-Za-z_][\w.]{0,199}", re.ASCII)
+_BOUND = re.compile(r"Expected `\w+` [<>]=")
 _TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -149,6 +153,6 @@ def _invalid(message: str, value: bytes | None) -> Rejected:
             return Rejected("not_json", str(error))
     if "Expected `object`" in message and " - at " not in message:
         return Rejected("not_an_object", message)
-    if "out of range" in message:
+    if "out of range" in message or _BOUND.match(message):
         return Rejected("out_of_range", message)
     return Rejected("wrong_type", message)

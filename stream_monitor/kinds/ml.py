@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from stream_monitor.core.distribution import MICRO, Histogram, Linear
 from stream_monitor.core.record import Kind, Record, bounded_label
-from stream_monitor.kinds.line import Line, Refusal, decoder, exception_type, label, number
+from stream_monitor.kinds.line import Line, Number, decoder, exception_type, label
 
 
 class MlLine(Line, gc=False):
@@ -14,16 +16,14 @@ class MlLine(Line, gc=False):
 
     service: str | None = None
     model_version: str | None = None
-    latency_ms: float | None = None
-    confidence: float | None = None
+    latency_ms: Number | None = None
+    confidence: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
     prediction_id: str | int | None = None
     prediction: Any = None
 
 
 def _build(line: MlLine, timestamp_ms: int, is_error: bool) -> Record:
     confidence = line.confidence
-    if confidence is not None and not 0.0 <= confidence <= 1.0:
-        raise Refusal("out_of_range", f"confidence: {confidence!r} is not in [0, 1]")
     prediction = line.prediction
     is_prediction = (
         line.prediction_id is not None
@@ -42,7 +42,7 @@ def _build(line: MlLine, timestamp_ms: int, is_error: bool) -> Record:
         failed=is_prediction and is_error,
         volume_micro=MICRO if is_prediction else 0,
         exception=exception_type(line),
-        values=(number(line.latency_ms, "latency_ms"), confidence),
+        values=(line.latency_ms, confidence),
         label=_class(prediction),
     )
 

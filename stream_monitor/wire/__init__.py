@@ -15,6 +15,7 @@ from stream_monitor.wire.identity import (
     series_parts,
 )
 from stream_monitor.wire.internal import (
+    ForeignRecordError,
     Partial,
     Tick,
     UnknownVersionError,
@@ -37,6 +38,7 @@ from stream_monitor.wire.public import (
 )
 
 __all__ = [
+    "ForeignRecordError",
     "MetricLine",
     "Partial",
     "Tick",

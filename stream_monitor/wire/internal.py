@@ -24,16 +24,23 @@ class UnknownVersionError(Exception):
     """An internal record of another release; the worker must not go on."""
 
 
+class ForeignRecordError(ValueError):
+    """Bytes in the partials topic that no release of this system wrote."""
+
+
 class Partial(NamedTuple):
     """A source partition's cumulative part of one minute of one series."""
 
     kind: str
-    labels: tuple[str, ...]
+    series: bytes
     start_ms: int
     partition: int
     offset: int
     """The last source offset folded into it; of two partials the higher one holds the other."""
-    aggregate: Aggregate
+    records: int
+    """How many records it holds."""
+    packed: bytes
+    """The aggregate, as `aggregate_out` wrote it."""
 
 
 class Tick(NamedTuple):
@@ -47,22 +54,13 @@ class Tick(NamedTuple):
     frontier_ms: int
     """Windows that end at or before it have retired in the owner, and that is committed."""
     idle: bool
+    at_ms: int
+    """The owner's clock; with `idle`, just before the partition was verified empty."""
 
 
 def partial_out(partial: Partial) -> bytes:
     """A partial's bytes."""
-    return _pack(
-        (
-            INTERNAL_VERSION,
-            "p",
-            partial.kind,
-            partial.labels,
-            partial.start_ms,
-            partial.partition,
-            partial.offset,
-            aggregate_out(partial.aggregate),
-        )
-    )
+    return _pack((INTERNAL_VERSION, "p", *partial))
 
 
 def tick_out(tick: Tick) -> bytes:
@@ -70,14 +68,19 @@ def tick_out(tick: Tick) -> bytes:
     return _pack((INTERNAL_VERSION, "t", *tick))
 
 
-def partials_in(value: bytes, kinds: Mapping[str, Kind]) -> Partial | Tick:
-    """What a record of the partials topic holds."""
-    version, what, *fields = _unpack(value)
+def partials_in(value: bytes | None) -> Partial | Tick:
+    """What a record of the partials topic holds. Raises ForeignRecordError, and UnknownVersionError."""
+    try:
+        version, what, *fields = _unpack(value or b"")
+    except (msgspec.DecodeError, RecursionError, TypeError, ValueError) as error:
+        raise ForeignRecordError(f"neither a partial nor a tick: {error}") from None
+    if not isinstance(version, int) or what not in ("p", "t"):
+        raise ForeignRecordError("neither a partial nor a tick")
     _check_version(version)
-    if what == "t":
-        return Tick(*fields)
-    kind, labels, start_ms, partition, offset, aggregate = fields
-    return Partial(kind, tuple(labels), start_ms, partition, offset, aggregate_in(kinds[kind], aggregate))
+    try:
+        return msgspec.convert(fields, Tick) if what == "t" else msgspec.convert(fields, Partial)
+    except msgspec.ValidationError as error:
+        raise ForeignRecordError(f"neither a partial nor a tick: {error}") from None
 
 
 def row_out(fields: Mapping[str, Any]) -> bytes:
@@ -92,28 +95,34 @@ def row_in(value: bytes) -> dict[str, Any]:
     return row
 
 
-def aggregate_out(whole: Aggregate) -> tuple[Any, ...]:
-    """An aggregate as plain values, exact."""
-    return (
-        whole.records,
-        whole.error_records,
-        whole.of,
-        whole.errors,
-        _big(whole.volume_micro),
-        [(m.counts, _big(m.sum_micro), m.min, m.max) if m.counts else None for m in whole.measures],
-        [
-            {key: (at, last, peak, _big(total), times) for key, (at, last, peak, total, times) in gauge.items()}
-            for gauge in whole.gauges
-        ],
-        whole.exceptions,
-        whole.classes,
-        whole.slowest,
-        whole.failures,
+def aggregate_out(whole: Aggregate) -> bytes:
+    """An aggregate's bytes, exact."""
+    return _pack(
+        (
+            whole.records,
+            whole.error_records,
+            whole.of,
+            whole.errors,
+            _big(whole.volume_micro),
+            [(m.counts, _big(m.sum_micro), m.min, m.max) if m.counts else None for m in whole.measures],
+            [
+                {
+                    key: (at, last, peak, _big(total), times)
+                    for key, (at, last, peak, total, times) in gauge.items()
+                }
+                for gauge in whole.gauges
+            ],
+            whole.exceptions,
+            whole.classes,
+            whole.slowest,
+            whole.failures,
+        )
     )
 
 
-def aggregate_in(kind: Kind, plain: Any) -> Aggregate:
+def aggregate_in(kind: Kind, packed: bytes) -> Aggregate:
     """The aggregate that `aggregate_out` took."""
+    plain = _unpack(packed)
     whole = Aggregate.__new__(Aggregate)
     whole.records, whole.error_records, whole.of, whole.errors, volume, measures = plain[:6]
     gauges, whole.exceptions, whole.classes, slowest, failures = plain[6:]

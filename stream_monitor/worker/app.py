@@ -29,7 +29,7 @@ from stream_monitor.worker.transport import BatchConsumer, BatchTransport, RawSc
 
 log = logging.getLogger(__name__)
 
-_BATCH_RECORDS = 5000
+_BATCH_RECORDS = 2500
 """Records fetched at once, at most."""
 _QUEUED_BATCHES = 2
 """Batches that may wait for an agent: what bounds memory when the worker is behind."""
@@ -45,6 +45,11 @@ class MonitorApp(faust.App):
     outbox: Outbox
     failure: BaseException | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.ticking = asyncio.Lock()
+        """Held while the clock ticks."""
+
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
 
@@ -54,7 +59,8 @@ class MonitorApp(faust.App):
             self.failure = error
 
     async def on_stop(self) -> None:
-        """Checkpoint everything, unless something failed."""
+        """Let the clock end, checkpoint everything, unless something failed."""
+        await self.ticking.acquire()  # and never give it back
         if self.failure is None and not self.rebalancing:
             try:
                 await asyncio.wait_for(self.owners.finish(self.consumer), _STOP_S)
@@ -161,8 +167,9 @@ def _add_clock(app: MonitorApp, settings: Settings) -> None:
         try:
             while not app.should_stop:
                 await asyncio.sleep(settings.flush_interval)
-                if app.failure is None and app.tables.actives_ready and not app.rebalancing:
-                    await app.owners.tick(app.consumer, _owned(app))
+                async with app.ticking:
+                    if app.failure is None and app.tables.actives_ready and not app.rebalancing:
+                        await app.owners.tick(app.consumer, _owned(app))
         except Exception as error:
             app.fail(error)
             raise

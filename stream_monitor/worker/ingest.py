@@ -29,15 +29,16 @@ _NO_WATERMARK = 0
 class Row:
     """One minute of one series in one source partition."""
 
-    __slots__ = ("aggregate", "labels", "offset", "series", "start_ms", "unsaved", "unsent")
+    __slots__ = ("aggregate", "offset", "packed", "series", "start_ms", "unsaved", "unsent")
 
-    def __init__(self, labels: tuple[str, ...], series: bytes, start_ms: int, aggregate: Aggregate) -> None:
-        self.labels = labels
+    def __init__(self, series: bytes, start_ms: int, aggregate: Aggregate) -> None:
         self.series = series
         self.start_ms = start_ms
         self.aggregate = aggregate
         self.offset = -1
         """The last source offset folded in."""
+        self.packed = b""
+        """The aggregate's bytes, as of the last flush; current unless `unsent`."""
         self.unsent = False
         self.unsaved = False
 
@@ -69,6 +70,7 @@ class IngestTask(PartitionTask):
         self._dlq = settings.topic("dlq")
         self._grace_ms = round(settings.grace * 1000)
         self._lateness_ms = round(settings.lateness * 1000)
+        self._idle_after_ms = round(settings.idle_after * 1000)
         self._tolerance_ms = round(settings.future_tolerance * 1000)
         super().__init__(tp, state, outbox, consumer, settings)
 
@@ -84,7 +86,7 @@ class IngestTask(PartitionTask):
     def meta(self) -> dict[str, Any]:
         return {"watermark_ms": self.watermark_ms, "frontier_ms": self.frontier_ms}
 
-    def process(self, records: Sequence[Any], now_ms: int) -> None:  # noqa: ARG002
+    def process(self, records: Sequence[Any]) -> None:
         """The hot path: decode, place, fold."""
         kind, rows, partition = self.kind, self.rows, self.tp.partition
         decode, tolerance_ms, keep_ms = kind.decode, self._tolerance_ms, MINUTE_MS + self._lateness_ms
@@ -127,12 +129,13 @@ class IngestTask(PartitionTask):
     def _load_row(self, key: tuple[tuple[str, ...], int]) -> Row:
         labels, start_ms = key
         series = wire.series_key(self.kind.name, labels)
-        row = Row(labels, series, start_ms, Aggregate.empty(self.kind))
+        row = Row(series, start_ms, Aggregate.empty(self.kind))
         stored = self.state.get(row_key(_ROW, start_ms, series))
         if stored is not None:
             plain = wire.row_in(stored)
             row.offset = plain["offset"]
-            row.aggregate = wire.aggregate_in(self.kind, plain["aggregate"])
+            row.packed = plain["aggregate"]
+            row.aggregate = wire.aggregate_in(self.kind, row.packed)
         self.rows[key] = row
         return row
 
@@ -142,28 +145,34 @@ class IngestTask(PartitionTask):
         key, value = wire.dlq_record(rejected, self.kind.name, source, record.value)
         self.outbox.send(self._dlq, 0, key, value, self.receipt)
 
-    def flush(self, now_ms: int, *, idle: bool) -> None:  # noqa: ARG002
+    def flush(self, now_ms: int, idle_at_ms: int | None) -> None:
         """Send the partials of the rows that changed, then a tick to every partials partition."""
+        name, source = self.kind.name, self.tp.partition
         for row in self._unsent:
             row.unsent = False
+            row.packed = wire.aggregate_out(row.aggregate)
             partial = wire.Partial(
-                self.kind.name, row.labels, row.start_ms, self.tp.partition, row.offset, row.aggregate
+                name, row.series, row.start_ms, source, row.offset, row.aggregate.records, row.packed
             )
             partition = wire.partition_for(row.series, self._partials_partitions)
             self.outbox.send(self._partials, partition, row.series, wire.partial_out(partial), self.receipt)
         self._unsent = []
-        self._send_tick(idle)
+        self._send_tick(now_ms, idle_at_ms)
 
-    def _send_tick(self, idle: bool) -> None:
+    def _send_tick(self, now_ms: int, idle_at_ms: int | None) -> None:
+        """To every partials partition, when there is news; of an idle one, now and then, that it still is."""
+        last = self._last_tick
         tick = wire.Tick(
             self.kind.name,
             self.tp.partition,
             self.partitions,
             self.watermark_ms,
             self._committed_frontier_ms,
-            idle,
+            idle_at_ms is not None,
+            now_ms if idle_at_ms is None else idle_at_ms,
         )
-        if tick == self._last_tick:
+        still = last is not None and tick._replace(at_ms=last.at_ms) == last
+        if last is not None and still and not (tick.idle and tick.at_ms >= last.at_ms + self._idle_after_ms):
             return
         self._last_tick = tick
         value = wire.tick_out(tick)
@@ -176,10 +185,10 @@ class IngestTask(PartitionTask):
     def dirty_rows(self) -> dict[bytes, bytes | None]:
         """The rows that changed, and tombstones for those that retired before the last commit."""
         rows: dict[bytes, bytes | None] = {}
-        for row in self._unsaved:
+        for row in self._unsaved:  # flushed just before
             row.unsaved = False
             rows[row_key(_ROW, row.start_ms, row.series)] = wire.row_out(
-                {"offset": row.offset, "aggregate": wire.aggregate_out(row.aggregate)}
+                {"offset": row.offset, "aggregate": row.packed}
             )
         self._unsaved = []
         for key, _ in self.state.scan(_ROW):

@@ -1,14 +1,14 @@
 """The owner of a partials partition: partials → metrics, minute by minute, and their rollups.
 
 A partial replaces an older one of the same source partition; the merge of the newest ones is published on
-arrival: to metrics.live while its window is open, to metrics.1m once it has closed. What is late, and what
-retires, follows from the records of the partition alone, so a replay decides the same. Only closing looks
-at the clock (idle partitions), and closing is a hint.
+arrival: to metrics.live while its window is open, to metrics.1m once it has closed. What closes, what retires
+and what is late follows from the records of the partition alone, so a replay decides the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +17,7 @@ from faust.types import TP
 from stream_monitor import wire
 from stream_monitor.core.metric import Metric
 from stream_monitor.core.progress import PartitionProgress, TopicProgress
-from stream_monitor.core.record import Kind
+from stream_monitor.core.record import Kind, Rejected
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, is_closed
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
@@ -43,10 +43,10 @@ def _labels(series: bytes) -> tuple[str, ...]:
 class _KindState:
     """What the merge keeps for one kind: how far its topic is, and its open minutes."""
 
-    def __init__(self, kind: Kind, rollups: Rollups) -> None:
+    def __init__(self, kind: Kind, rollups: Rollups, margin_ms: int) -> None:
         self.kind = kind
         self.rollups = rollups
-        self.progress = TopicProgress()
+        self.progress = TopicProgress(margin_ms)
         self.closed_ms = 0
         """The watermark that windows were last closed by."""
         self.retired_ms = 0
@@ -73,8 +73,11 @@ class MergeTask(PartitionTask):
         self._touched: list[MinuteRow] = []
         self._unsaved: list[MinuteRow] = []
         self._stubs: dict[bytes, dict[int, list[int]]] = {}
+        margin_ms = round(settings.idle_after * 1000)
         self._kinds = {
-            name: _KindState(kind, Rollups(kind, state, self._find_minute(name), _labels, self._grace_ms))
+            name: _KindState(
+                kind, Rollups(kind, state, self._find_minute(name), _labels, self._grace_ms), margin_ms
+            )
             for name, kind in KINDS.items()
         }
         super().__init__(tp, state, outbox, consumer, settings)
@@ -97,7 +100,10 @@ class MergeTask(PartitionTask):
             of.closed_ms, of.retired_ms = plain["closed_ms"], plain["retired_ms"]
             of.committed_retired_ms = of.retired_ms
             of.progress.expected = plain["expected"]
-            of.progress.partitions = {p: PartitionProgress(*said) for p, *said in plain["partitions"]}
+            of.progress.partitions = {
+                p: PartitionProgress(watermark, frontier, idle, at, cleared, tuple((a, f) for a, f in reached))
+                for p, watermark, frontier, idle, at, cleared, reached in plain["partitions"]
+            }
 
     def meta(self) -> dict[str, Any]:
         return {
@@ -106,10 +112,7 @@ class MergeTask(PartitionTask):
                     "closed_ms": of.closed_ms,
                     "retired_ms": of.retired_ms,
                     "expected": of.progress.expected,
-                    "partitions": [
-                        (p, said.watermark_ms, said.frontier_ms, said.idle)
-                        for p, said in of.progress.partitions.items()
-                    ],
+                    "partitions": [(p, *astuple(said)) for p, said in of.progress.partitions.items()],
                 }
                 for name, of in self._kinds.items()
             }
@@ -121,12 +124,16 @@ class MergeTask(PartitionTask):
 
     # Records
 
-    def process(self, records: Sequence[Any], now_ms: int) -> None:
+    def process(self, records: Sequence[Any]) -> None:
         for record in records:
-            item = wire.partials_in(record.value, KINDS)
-            of = self._kinds[item.kind]
+            try:
+                item = wire.partials_in(record.value)
+            except wire.ForeignRecordError as error:
+                self._reject(error, record)
+                continue
+            of = self._of(item.kind)
             if isinstance(item, wire.Tick):
-                progress = PartitionProgress(item.watermark_ms, item.frontier_ms, item.idle)
+                progress = PartitionProgress(item.watermark_ms, item.frontier_ms, item.idle, item.at_ms)
                 of.progress.update(item.partition, item.partitions, progress)
                 of.retired_ms = max(of.retired_ms, of.progress.retired_ms())
             elif item.start_ms + MINUTE_MS <= of.retired_ms:
@@ -135,11 +142,23 @@ class MergeTask(PartitionTask):
                 self._take(of, item)
         self.position = records[-1].offset + 1
         self.count("read", len(records))
-        self._advance(now_ms)
+        self._advance()
         self._publish_touched(provisional=len(records) <= _HEAD)
 
+    def _of(self, kind: str) -> _KindState:
+        of = self._kinds.get(kind)
+        if of is None:
+            raise wire.UnknownVersionError(f"a partial of kind {kind!r}, which this release does not know")
+        return of
+
+    def _reject(self, error: wire.ForeignRecordError, record: Any) -> None:
+        self.count("not_internal")
+        source = (self.tp.topic, self.tp.partition, record.offset, record.timestamp)
+        key, value = wire.dlq_record(Rejected("not_internal", str(error)), "partials", source, record.value)
+        self.outbox.send(self.settings.topic("dlq"), 0, key, value, self.receipt)
+
     def _take(self, of: _KindState, partial: wire.Partial) -> None:
-        series = wire.series_key(partial.kind, partial.labels)
+        series = partial.series
         key = row_key(tag(MINUTE, partial.kind), partial.start_ms, series)
         row = self._rows.get(key)
         if row is None:
@@ -157,8 +176,7 @@ class MergeTask(PartitionTask):
 
     def _late(self, of: _KindState, partial: wire.Partial) -> None:
         """Its window has retired: the records that it adds to what was merged go to the DLQ, as one."""
-        series = wire.series_key(partial.kind, partial.labels)
-        key = row_key(tag(STUB, partial.kind), partial.start_ms, series)
+        key = row_key(tag(STUB, partial.kind), partial.start_ms, partial.series)
         stub = self._stubs.get(key)
         if stub is None:
             stored = self.state.get(key)
@@ -166,23 +184,24 @@ class MergeTask(PartitionTask):
         base, offset, late = stub.get(partial.partition, [0, -1, 0])
         if partial.offset <= offset:
             return
-        now_late = partial.aggregate.records - base
+        now_late = partial.records - base
         stub[partial.partition] = [base, partial.offset, now_late]
         self.count("late", now_late - late)
         source = (self.settings.topic(f"logs.{partial.kind}"), partial.partition, partial.offset)
-        dlq_key, value = wire.dlq_late_partial(of.kind, partial.labels, partial.start_ms, source, now_late)
+        dlq_key, value = wire.dlq_late_partial(
+            of.kind, _labels(partial.series), partial.start_ms, source, now_late
+        )
         self.outbox.send(self.settings.topic("dlq"), 0, dlq_key, value, self.receipt)
 
     # Results
 
-    def flush(self, now_ms: int, *, idle: bool) -> None:  # noqa: ARG002
-        """Close what the clock lets idle topics close; publish what was left for now."""
-        self._advance(now_ms)
+    def flush(self, now_ms: int, idle_at_ms: int | None) -> None:  # noqa: ARG002
+        """Publish what was left for now."""
         self._publish_touched(provisional=True)
 
-    def _advance(self, now_ms: int) -> None:
+    def _advance(self) -> None:
         for of in self._kinds.values():
-            closing_ms = of.progress.closing_ms(now_ms)
+            closing_ms = of.progress.closing_ms()
             if closing_ms <= of.closed_ms:
                 continue
             of.closed_ms = closing_ms
@@ -281,8 +300,8 @@ class MergeTask(PartitionTask):
         """A source partition whose owner may still send for this minute leaves what it had."""
         end_ms = row.start_ms + MINUTE_MS
         open_parts = {
-            partition: [aggregate.records, offset, 0]
-            for partition, (offset, aggregate) in row.parts.items()
+            partition: [records, offset, 0]
+            for partition, (offset, records, _) in row.parts.items()
             if of.progress.partitions[partition].frontier_ms < end_ms
         }
         if open_parts:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from stream_monitor import wire
-from stream_monitor.core.aggregate import Aggregate, merged
+from stream_monitor.core.aggregate import Aggregate
 from stream_monitor.core.record import Kind
 
 MINUTE, HOUR, DAY, STUB = b"m", b"h", b"d", b"s"
@@ -26,7 +26,10 @@ def tag(what: bytes, kind: str) -> bytes:
 
 
 class MinuteRow:
-    """One minute of one series: by source partition (offset, cumulative aggregate)."""
+    """One minute of one series: by source partition (offset, records, packed aggregate).
+
+    The aggregates stay packed: a tenth of the memory, and the row is written without packing them again.
+    """
 
     __slots__ = ("key", "kind", "parts", "series", "start_ms", "touched", "unsaved")
 
@@ -37,34 +40,34 @@ class MinuteRow:
         self.start_ms = start_ms
         self.touched = False
         self.unsaved = False
-        self.parts: dict[int, tuple[int, Aggregate]] = {}
+        self.parts: dict[int, tuple[int, int, bytes]] = {}
         if stored is not None:
-            parts = wire.row_in(stored)["parts"]
-            self.parts = {p: (offset, wire.aggregate_in(kind, a)) for p, offset, a in parts}
+            self.parts = {
+                p: (offset, records, packed) for p, offset, records, packed in wire.row_in(stored)["parts"]
+            }
 
     def take(self, partial: wire.Partial) -> None:
         """Keep the partial if it holds more than the one there."""
         seen = self.parts.get(partial.partition)
         if seen is None or partial.offset > seen[0]:
-            self.parts[partial.partition] = (partial.offset, partial.aggregate)
+            self.parts[partial.partition] = (partial.offset, partial.records, partial.packed)
 
     def whole(self) -> Aggregate:
-        """The minute's aggregate. Not to be changed: with one part it is that part."""
-        if len(self.parts) == 1:
-            return next(iter(self.parts.values()))[1]
-        return merged(self.kind, (aggregate for _, aggregate in self.parts.values()))
+        """A new aggregate of all parts."""
+        first, *others = (wire.aggregate_in(self.kind, packed) for _, _, packed in self.parts.values())
+        for other in others:
+            first.merge(other)
+        return first
 
     def settled(self) -> Aggregate:
-        """A copy that can be merged into an hour."""
-        copy = merged(self.kind, (aggregate for _, aggregate in self.parts.values()))
-        copy.settle()
-        return copy
+        """The same, ready to be merged into an hour."""
+        whole = self.whole()
+        whole.settle()
+        return whole
 
     def out(self) -> bytes:
         """The row's bytes."""
-        return wire.row_out(
-            {"parts": [(p, offset, wire.aggregate_out(a)) for p, (offset, a) in self.parts.items()]}
-        )
+        return wire.row_out({"parts": [(p, *part) for p, part in self.parts.items()]})
 
 
 class RollupRow:

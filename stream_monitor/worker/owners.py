@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP
 
 from stream_monitor.worker.task import PartitionTask
@@ -16,6 +16,10 @@ from stream_monitor.worker.transport import BatchConsumer
 _BEHIND = 10_000
 _CHUNK = 4000
 """Records processed before the event loop gets a turn."""
+
+
+_ANSWER_S = 2.0
+"""To wait for the broker's end offsets. Without them no partition is idle."""
 
 
 def clock_ms() -> int:
@@ -64,21 +68,23 @@ class Owners:
             if self._tasks.get(tp) is not task:
                 return
             task.batch_at_ms = clock_ms()
-            task.process(records[start : start + _CHUNK], task.batch_at_ms)
+            task.process(records[start : start + _CHUNK])
             await asyncio.sleep(0)
 
     async def tick(self, consumer: BatchConsumer, partitions: Any) -> None:
         """Send provisional results and start the checkpoints that are due, for all assigned partitions."""
+        looked_at_ms = clock_ms()
+        empty = await self._empty(consumer, partitions, looked_at_ms)
         for tp in partitions:
-            idle = await self._is_idle(consumer, tp)
             if consumer.app.rebalancing or tp not in consumer.assignment():
                 return  # it was given away while we asked
             task = self.get(tp)
+            idle_at_ms = looked_at_ms if tp in empty and self._is_silent(consumer, tp, looked_at_ms) else None
             now_ms = clock_ms()
             if task.is_due(now_ms):
-                task.start_checkpoint(now_ms, idle=idle, on_error=self._on_error)
+                task.start_checkpoint(now_ms, idle_at_ms, self._on_error)
             elif not self._is_behind(consumer, tp, task):
-                task.flush(now_ms, idle=idle)
+                task.flush(now_ms, idle_at_ms)
             await asyncio.sleep(0)
 
     def _is_behind(self, consumer: BatchConsumer, tp: TP, task: PartitionTask) -> bool:
@@ -86,19 +92,26 @@ class Owners:
         end = _end(consumer, tp)
         return end is not None and task.position is not None and end - task.position > _BEHIND
 
-    async def _is_idle(self, consumer: BatchConsumer, tp: TP) -> bool:
-        """Read to its end, processed, and silent for a while. Only the owner can say so."""
+    def _is_silent(self, consumer: BatchConsumer, tp: TP, now_ms: int) -> bool:
+        """Everything that was fetched is processed, and nothing came for a while."""
         task = self.get(tp)
-        if clock_ms() - task.batch_at_ms < self._idle_after_ms:
-            return False
-        delivered = consumer.delivered.get(tp)
-        if delivered is not None and (task.position is None or delivered >= task.position):
-            return False
+        fetched = consumer.delivered.get(tp)
+        return now_ms - task.batch_at_ms >= self._idle_after_ms and (
+            fetched is None or (task.position is not None and fetched < task.position)
+        )
+
+    async def _empty(self, consumer: BatchConsumer, partitions: Any, now_ms: int) -> set[TP]:
+        """The silent partitions of which the broker says that we have read them to their ends."""
+        silent = [tp for tp in partitions if self._is_silent(consumer, tp, now_ms)]
+        if not silent:
+            return set()
         try:
-            end, position = _end(consumer, tp), await consumer.position(tp)
-        except IllegalStateError:  # not assigned any more
-            return False
-        return end is not None and position is not None and position >= end
+            async with asyncio.timeout(_ANSWER_S):
+                ends = await consumer.highwaters(*silent)
+                positions = {tp: await consumer.position(tp) for tp in silent}
+        except (IllegalStateError, KafkaError, TimeoutError):  # given away, or no answer: nobody can say
+            return set()
+        return {tp for tp in silent if (at := positions[tp]) is not None and at >= ends[tp]}
 
     async def finish(self, consumer: BatchConsumer) -> None:
         """A last checkpoint of everything, before the worker stops."""
@@ -107,7 +120,7 @@ class Owners:
             if task.position is not None and (
                 task.position > task.saved_position or task.position != consumer.committed(task.tp)
             ):
-                task.start_checkpoint(clock_ms(), idle=False, on_error=self._on_error)
+                task.start_checkpoint(clock_ms(), None, self._on_error)
         for task in list(self):
             await task.wait_checkpoint()
 

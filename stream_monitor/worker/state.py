@@ -50,7 +50,7 @@ class PartitionState:
         self._table = table
         self._partition = partition
         self._outbox = outbox
-        self._changelog: str = table.changelog_topic.get_topic_name()
+        self.changelog: str = table.changelog_topic.get_topic_name()
         self._db: Any = table.data._db_for_partition(partition)
 
     def get(self, key: bytes) -> bytes | None:
@@ -75,9 +75,9 @@ class PartitionState:
                 batch.put(key, value)
         self._db.write(batch)
         for key, value in rows.items():
-            self._outbox.send(self._changelog, self._partition, key, value, receipt)
+            self._outbox.send(self.changelog, self._partition, key, value, receipt)
 
     def remember_changelog_offset(self, offset: int) -> None:
         """What is on disk holds the changelog up to this offset; a restart restores from there."""
         if offset >= 0:
-            self._table.data.set_persisted_offset(TP(self._changelog, self._partition), offset)
+            self._table.data.set_persisted_offset(TP(self.changelog, self._partition), offset)

@@ -22,6 +22,7 @@ from typing import Any
 from faust.types import TP
 
 from stream_monitor import wire
+from stream_monitor.errors import MonitorError
 from stream_monitor.settings import Settings
 from stream_monitor.worker.outbox import Outbox, Receipt
 from stream_monitor.worker.state import META_KEY, PartitionState
@@ -39,6 +40,10 @@ MAX_UNSAVED_ROWS = 700
 
 class LostBatchError(Exception):
     """Faust skipped a batch without going back for it. The worker must stop: a replay brings it again."""
+
+
+class LostStateError(MonitorError):
+    """The state of something committed is not in the table. Going on would lose it in silence."""
 
 
 class PartitionTask(ABC):
@@ -66,12 +71,18 @@ class PartitionTask(ABC):
 
     def _load(self) -> None:
         stored = self.state.get(META_KEY)
-        if stored is None:
-            return
-        meta = wire.row_in(stored)
-        self.position = self.saved_position = meta.pop("position")
-        self.counters = meta.pop("counters")
-        self.restore(meta)
+        if stored is not None:
+            meta = wire.row_in(stored)
+            self.position = self.saved_position = meta.pop("position")
+            self.counters = meta.pop("counters")
+            self.restore(meta)
+        committed = self._consumer.committed(self.tp)
+        if committed and committed > self.saved_position:
+            raise LostStateError(
+                f"{self.tp.topic} partition {self.tp.partition}: {committed} is committed, but the table ends at "
+                f"{self.saved_position}: its changelog {self.state.changelog} has lost records. Restore that "
+                "topic, or reset the group's offsets to let the worker read again what the source still holds"
+            )
 
     def unprocessed(self, batch: Batch) -> Sequence[Any]:
         """The batch's records that are not behind the position; after a restart a few are.
@@ -96,12 +107,12 @@ class PartitionTask(ABC):
         """Take what `meta` gave at the last checkpoint."""
 
     @abstractmethod
-    def process(self, records: Sequence[Any], now_ms: int) -> None:
+    def process(self, records: Sequence[Any]) -> None:
         """Take aiokafka records, none of them behind the position, at least one; moves the position."""
 
     @abstractmethod
-    def flush(self, now_ms: int, *, idle: bool) -> None:
-        """Send provisional results."""
+    def flush(self, now_ms: int, idle_at_ms: int | None) -> None:
+        """Send provisional results. `idle_at_ms`: the partition was empty then, and had been for a while."""
 
     @abstractmethod
     def unsaved_rows(self) -> int:
@@ -144,10 +155,12 @@ class PartitionTask(ABC):
         """There is something to save although the position has not moved."""
         return self.position != self._consumer.committed(self.tp)
 
-    def start_checkpoint(self, now_ms: int, *, idle: bool, on_error: Callable[[BaseException], None]) -> None:
+    def start_checkpoint(
+        self, now_ms: int, idle_at_ms: int | None, on_error: Callable[[BaseException], None]
+    ) -> None:
         """Send and save everything up to the position; `on_error` is told when that fails."""
         assert self.position is not None
-        self.flush(now_ms, idle=idle)
+        self.flush(now_ms, idle_at_ms)
         self.checkpointed_at_ms = now_ms
         position, meta = self.position, self.meta()
         stored = wire.row_out({**meta, "position": position, "counters": self.counters})

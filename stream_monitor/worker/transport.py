@@ -10,6 +10,7 @@ safe in Kafka, and that is all that is ever committed. See DESIGN 3.3 in docs/ex
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -17,6 +18,8 @@ import faust
 from aiokafka.consumer import fetcher
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP, ConsumerMessage
+
+log = logging.getLogger(__name__)
 
 
 class LeanRecords(fetcher.PartitionRecords):
@@ -47,7 +50,11 @@ class BatchConsumer(Consumer):
         super().__init__(*args, **kwargs)
         self._allowed: dict[TP, int] = {}
         self.delivered: dict[TP, int] = {}
-        """By partition: the last offset handed to the streams since the assignment."""
+        """By partition: the last offset handed to the streams since the last seek."""
+        self._sought: dict[TP, int] = {}
+        """By partition: where reading has to go on, until the first batch has come."""
+        self._missed: dict[TP, int] = {}
+        """By partition: what came in place of it the first time."""
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """Fetched records as messages; nothing while partitions are being reassigned."""
@@ -58,6 +65,8 @@ class BatchConsumer(Consumer):
         if not self.flow_active:
             await self.perform_seek()
             return
+        for tp in await self._seek_again(records):
+            del records[tp]
         for tp, message in self._messages(records):
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return
@@ -116,9 +125,42 @@ class BatchConsumer(Consumer):
         return self._allowed.get(tp)
 
     async def perform_seek(self) -> None:
-        """Back to the committed offsets: what was delivered before will be delivered again."""
+        """Back to the committed offsets: what was delivered before will be delivered again.
+
+        Faust and aiokafka leave a partition without a committed offset where it is, behind records that were
+        fetched and dropped in the rebalance. Those go back to their beginning.
+        """
         self.delivered.clear()
+        self._missed.clear()
         await super().perform_seek()
+        batched = [tp for tp in self.assignment() if tp.topic in self.app.batched_topics]
+        self._sought = {tp: offset for tp in batched if (offset := self._committed_offset[tp])}
+        fresh = [tp for tp in batched if tp not in self._sought]
+        if fresh:
+            beginnings = {tp: offset or 0 for tp, offset in (await self.earliest_offsets(*fresh)).items()}
+            await self.seek_wait(beginnings)
+            self._sought |= beginnings
+
+    async def _seek_again(self, records: dict[Any, list[Any]]) -> list[Any]:
+        """The partitions whose first batch since a seek is not from there: it was fetched before. Seeks again.
+
+        The second time it is so the records are gone from the topic: what is there is taken.
+        """
+        again = []
+        for topic_partition, batch in records.items():
+            tp = TP(topic_partition.topic, topic_partition.partition)
+            if not batch or tp not in self._sought:
+                continue
+            start, first = self._sought[tp], batch[0].offset
+            if first <= start or self._missed.get(tp) == first:
+                if first > start:
+                    log.warning("%s %d: records %d to %d are gone", tp.topic, tp.partition, start, first - 1)
+                del self._sought[tp]
+                continue
+            self._missed[tp] = first
+            await self.seek_wait({tp: start})
+            again.append(topic_partition)
+        return again
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """A gap in offsets is nothing to track: a checkpoint knows its position."""
@@ -129,6 +171,7 @@ class BatchConsumer(Consumer):
         for tp in revoked:
             self._allowed.pop(tp, None)
             self.delivered.pop(tp, None)
+            self._sought.pop(tp, None)
 
 
 class BatchTransport(Transport):
