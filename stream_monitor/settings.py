@@ -104,6 +104,9 @@ class Settings(BaseSettings):
             description="A partition read to its end and silent for this long is idle",
         ),
     ] = 5.0
+    failpoint: Annotated[
+        str | None, Field(description="For tests of crashes: where to die, `name` or `name:times`")
+    ] = None
     http_host: Annotated[str, Field(description="Where health and Prometheus metrics are served")] = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535, description="0: do not serve")] = 6066
 

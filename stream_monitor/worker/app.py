@@ -23,7 +23,8 @@ from stream_monitor.worker.ingest import IngestTask
 from stream_monitor.worker.merge import MergeTask
 from stream_monitor.worker.outbox import Outbox
 from stream_monitor.worker.owners import Owners
-from stream_monitor.worker.state import ROCKSDB_OPTIONS, PartitionState
+from stream_monitor.worker.state import PartitionState
+from stream_monitor.worker.store import StateTable
 from stream_monitor.worker.task import PartitionTask
 from stream_monitor.worker.transport import BatchConsumer, BatchTransport, RawSchema
 
@@ -103,6 +104,7 @@ def _new_app(settings: Settings) -> MonitorApp:
         **clients.faust_options(settings),
         datadir=datadir,
         store="rocksdb://",
+        Table=StateTable,
         consumer_group_instance_id=settings.group_instance_id,
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=settings.session_timeout,
@@ -111,6 +113,7 @@ def _new_app(settings: Settings) -> MonitorApp:
         broker_commit_livelock_soft_timeout=86400.0,
         stream_processing_timeout=86400.0,
         broker_max_poll_records=_BATCH_RECORDS,
+        stream_buffer_maxsize=_QUEUED_BATCHES,  # of the changelogs; the agents' topics say so themselves
         stream_wait_empty=False,
         table_standby_replicas=0,
         topic_allow_declare=False,
@@ -121,24 +124,13 @@ def _new_app(settings: Settings) -> MonitorApp:
 
 def _table(app: MonitorApp, settings: Settings, name: str, partitions: int) -> Any:
     changelog = app.topic(
-        settings.topic(f"state.{name}"),
-        key_type=bytes,
-        value_type=bytes,
-        key_serializer="raw",
-        value_serializer="raw",
-        partitions=partitions,
-        acks=False,
-        internal=True,
-        allow_empty=True,
-        maxsize=131_072,
+        settings.topic(f"state.{name}"), schema=RawSchema(), partitions=partitions, acks=False, internal=True
     )
     return app.Table(
         f"state.{name}",
-        key_type=bytes,
-        value_type=bytes,
         partitions=partitions,
         changelog_topic=changelog,
-        options=dict(ROCKSDB_OPTIONS),
+        recovery_buffer_size=1,  # an event is a whole batch already
     )
 
 

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from stream_monitor.errors import MonitorError
 from stream_monitor.settings import Settings
+from stream_monitor.worker.merge import MergeTask
 
 if TYPE_CHECKING:
     from stream_monitor.worker.app import MonitorApp
@@ -31,6 +32,12 @@ class WorkerCollector(Collector):
             "Records by what became of them, since the partition's first checkpoint: read, folded, or why not.",
             labels=("topic", "partition", "outcome"),
         )
+        merged = CounterMetricFamily(
+            "stream_monitor_merged_records",
+            "Log records that reached the merge, by where they were read and what became of them: published, or "
+            "late. Over all partials partitions their sum is what the source partition folded.",
+            labels=("partition", "kind", "source_partition", "outcome"),
+        )
         position = GaugeMetricFamily(
             "stream_monitor_position",
             "Offset after the last record processed.",
@@ -45,11 +52,14 @@ class WorkerCollector(Collector):
             where = (task.tp.topic, str(task.tp.partition))
             for outcome, times in task.counters.items():
                 records.add_metric((*where, outcome), times)
+            if isinstance(task, MergeTask):
+                for kind, outcome, partition, times in task.merged():
+                    merged.add_metric((where[1], kind, str(partition), outcome), times)
             position.add_metric(where, task.position or 0)
             saved.add_metric(where, task.saved_position)
         sent = CounterMetricFamily("stream_monitor_sent", "Records sent, of every topic.")
         sent.add_metric((), self._app.outbox.sent_total)
-        yield from (records, position, saved, sent)
+        yield from (records, merged, position, saved, sent)
 
 
 def is_ready(app: MonitorApp) -> bool:

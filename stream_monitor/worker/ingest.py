@@ -17,6 +17,7 @@ from stream_monitor.core.aggregate import Aggregate
 from stream_monitor.core.record import Kind, Rejected
 from stream_monitor.core.window import MINUTE_MS, is_closed
 from stream_monitor.settings import Settings
+from stream_monitor.worker import failpoint
 from stream_monitor.worker.outbox import Outbox
 from stream_monitor.worker.state import PartitionState, key_parts, row_key
 from stream_monitor.worker.task import PartitionTask
@@ -114,6 +115,7 @@ class IngestTask(PartitionTask):
                 row.aggregate.fold(kind, line, partition, record.offset)
                 row.offset = record.offset
             folded += 1
+        failpoint.reach("fold")
         self.watermark_ms = watermark_ms
         self.position = records[-1].offset + 1
         self.count("read", len(records))
@@ -156,6 +158,8 @@ class IngestTask(PartitionTask):
             )
             partition = wire.partition_for(row.series, self._partials_partitions)
             self.outbox.send(self._partials, partition, row.series, wire.partial_out(partial), self.receipt)
+        if self._unsent:
+            failpoint.reach("partials_sent")
         self._unsent = []
         self._send_tick(now_ms, idle_at_ms)
 

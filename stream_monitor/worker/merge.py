@@ -7,8 +7,8 @@ and what is late follows from the records of the partition alone, so a replay de
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import astuple
+import logging
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,17 +16,21 @@ from faust.types import TP
 
 from stream_monitor import wire
 from stream_monitor.core.metric import Metric
-from stream_monitor.core.progress import PartitionProgress, TopicProgress
-from stream_monitor.core.record import Kind, Rejected
+from stream_monitor.core.progress import PartitionProgress
+from stream_monitor.core.record import Rejected
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, is_closed
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
-from stream_monitor.worker.merge_row import MINUTE, STUB, MinuteRow, tag
+from stream_monitor.worker import failpoint
+from stream_monitor.worker.merge_kind import KindState
+from stream_monitor.worker.merge_row import DAY, HOUR, MINUTE, STUB, MinuteRow, tag
 from stream_monitor.worker.outbox import Outbox
 from stream_monitor.worker.rollup import Rollups
 from stream_monitor.worker.state import PartitionState, key_parts, row_key
 from stream_monitor.worker.task import PartitionTask
 from stream_monitor.worker.transport import BatchConsumer
+
+log = logging.getLogger(__name__)
 
 _TOPICS = {MINUTE_MS: "metrics.1m", HOUR_MS: "metrics.1h", DAY_MS: "metrics.1d"}
 
@@ -38,21 +42,6 @@ _HEAD = 500
 @lru_cache(maxsize=65536)
 def _labels(series: bytes) -> tuple[str, ...]:
     return wire.series_parts(series)[1]
-
-
-class _KindState:
-    """What the merge keeps for one kind: how far its topic is, and its open minutes."""
-
-    def __init__(self, kind: Kind, rollups: Rollups, margin_ms: int) -> None:
-        self.kind = kind
-        self.rollups = rollups
-        self.progress = TopicProgress(margin_ms)
-        self.closed_ms = 0
-        """The watermark that windows were last closed by."""
-        self.retired_ms = 0
-        """Windows that end at or before it take nothing more."""
-        self.committed_retired_ms = 0
-        self.open: dict[int, set[bytes]] = {}
 
 
 class MergeTask(PartitionTask):
@@ -75,52 +64,67 @@ class MergeTask(PartitionTask):
         self._stubs: dict[bytes, dict[int, list[int]]] = {}
         margin_ms = round(settings.idle_after * 1000)
         self._kinds = {
-            name: _KindState(
+            name: KindState(
                 kind, Rollups(kind, state, self._find_minute(name), _labels, self._grace_ms), margin_ms
             )
             for name, kind in KINDS.items()
         }
         super().__init__(tp, state, outbox, consumer, settings)
         for of in self._kinds.values():
+            self._bury(of)
             self._load_open(of)
 
-    def _load_open(self, of: _KindState) -> None:
+    def _bury(self, of: KindState) -> None:
+        """Rows behind the last sweep left tombstones; what stands there again was written by a worker that
+        had lost the partition without knowing it.
+        """
+        risen: dict[bytes, bytes | None] = {}
+        for what, size_ms in ((MINUTE, MINUTE_MS), (HOUR, HOUR_MS), (DAY, DAY_MS)):
+            prefix = tag(what, of.kind.name)
+            for key, _ in self.state.scan(prefix):
+                if key_parts(prefix, key)[0] + size_ms > of.swept_ms:
+                    break
+                risen[key] = None
+        if risen:
+            log.warning("%s: %d rows of a former owner came back and are deleted", self.tp, len(risen))
+            self.state.write(risen, self.saved_position, self.receipt)
+
+    def _load_open(self, of: KindState) -> None:
         prefix = tag(MINUTE, of.kind.name)
-        for key, _ in self.state.scan(prefix):
+        for key, stored in self.state.scan(prefix):
             start_ms, series = key_parts(prefix, key)
             if not is_closed(start_ms, of.closed_ms, self._grace_ms):
                 of.open.setdefault(start_ms, set()).add(series)
+            if start_ms + MINUTE_MS > of.merged.until_ms:
+                for partition, _, records, _ in wire.row_in(stored)["parts"]:
+                    of.merged.add(start_ms + MINUTE_MS, partition, records)
+        prefix = tag(STUB, of.kind.name)
+        for key, stored in self.state.scan(prefix):
+            end_ms = key_parts(prefix, key)[0] + MINUTE_MS
+            if end_ms > of.late.until_ms:
+                for partition, (_, _, late) in wire.row_in(stored)["parts"]:
+                    of.late.add(end_ms, partition, late)
         of.rollups.load(of.closed_ms)
 
     # Meta row
 
     def restore(self, meta: dict[str, Any]) -> None:
         for name, plain in meta["kinds"].items():
-            of = self._kinds[name]
-            of.closed_ms, of.retired_ms = plain["closed_ms"], plain["retired_ms"]
-            of.committed_retired_ms = of.retired_ms
-            of.progress.expected = plain["expected"]
-            of.progress.partitions = {
-                p: PartitionProgress(watermark, frontier, idle, at, cleared, tuple((a, f) for a, f in reached))
-                for p, watermark, frontier, idle, at, cleared, reached in plain["partitions"]
-            }
+            self._kinds[name].restore(plain)
 
     def meta(self) -> dict[str, Any]:
-        return {
-            "kinds": {
-                name: {
-                    "closed_ms": of.closed_ms,
-                    "retired_ms": of.retired_ms,
-                    "expected": of.progress.expected,
-                    "partitions": [(p, *astuple(said)) for p, said in of.progress.partitions.items()],
-                }
-                for name, of in self._kinds.items()
-            }
-        }
+        return {"kinds": {name: of.meta() for name, of in self._kinds.items()}}
 
     def on_committed(self, meta: dict[str, Any]) -> None:
         for name, plain in meta["kinds"].items():
-            self._kinds[name].committed_retired_ms = plain["retired_ms"]
+            self._kinds[name].on_committed(plain)
+
+    def merged(self) -> Iterator[tuple[str, str, int, int]]:
+        """(kind, outcome, source partition, log records): `published`, or `late` for a retired window."""
+        for name, of in self._kinds.items():
+            for outcome, ledger in (("published", of.merged), ("late", of.late)):
+                for partition, records in ledger.totals().items():
+                    yield name, outcome, partition, records
 
     # Records
 
@@ -145,7 +149,7 @@ class MergeTask(PartitionTask):
         self._advance()
         self._publish_touched(provisional=len(records) <= _HEAD)
 
-    def _of(self, kind: str) -> _KindState:
+    def _of(self, kind: str) -> KindState:
         of = self._kinds.get(kind)
         if of is None:
             raise wire.UnknownVersionError(f"a partial of kind {kind!r}, which this release does not know")
@@ -157,7 +161,7 @@ class MergeTask(PartitionTask):
         key, value = wire.dlq_record(Rejected("not_internal", str(error)), "partials", source, record.value)
         self.outbox.send(self.settings.topic("dlq"), 0, key, value, self.receipt)
 
-    def _take(self, of: _KindState, partial: wire.Partial) -> None:
+    def _take(self, of: KindState, partial: wire.Partial) -> None:
         series = partial.series
         key = row_key(tag(MINUTE, partial.kind), partial.start_ms, series)
         row = self._rows.get(key)
@@ -165,7 +169,7 @@ class MergeTask(PartitionTask):
             row = self._rows[key] = MinuteRow(of.kind, key, series, partial.start_ms, self.state.get(key))
             if not is_closed(partial.start_ms, of.closed_ms, self._grace_ms):
                 of.open.setdefault(partial.start_ms, set()).add(series)
-        row.take(partial)
+        of.merged.add(partial.start_ms + MINUTE_MS, partial.partition, row.take(partial))
         if not row.touched:
             row.touched = True
             self._touched.append(row)
@@ -174,24 +178,39 @@ class MergeTask(PartitionTask):
             row.unsaved = True
             self._unsaved.append(row)
 
-    def _late(self, of: _KindState, partial: wire.Partial) -> None:
-        """Its window has retired: the records that it adds to what was merged go to the DLQ, as one."""
-        key = row_key(tag(STUB, partial.kind), partial.start_ms, partial.series)
-        stub = self._stubs.get(key)
-        if stub is None:
-            stored = self.state.get(key)
-            stub = self._stubs[key] = dict(wire.row_in(stored)["parts"]) if stored is not None else {}
+    def _late(self, of: KindState, partial: wire.Partial) -> None:
+        """Its window has retired: the records that it adds to what was merged go to the DLQ, as one.
+
+        An owner sends nothing for what it has retired itself, so such a partial is an old one.
+        """
+        said, end_ms = of.progress.partitions.get(partial.partition), partial.start_ms + MINUTE_MS
+        if said is not None and end_ms <= said.frontier_ms:
+            return
+        stub = self._stub(of, partial.series, partial.start_ms)
         base, offset, late = stub.get(partial.partition, [0, -1, 0])
         if partial.offset <= offset:
             return
         now_late = partial.records - base
         stub[partial.partition] = [base, partial.offset, now_late]
-        self.count("late", now_late - late)
+        of.late.add(end_ms, partial.partition, now_late - late)
         source = (self.settings.topic(f"logs.{partial.kind}"), partial.partition, partial.offset)
         dlq_key, value = wire.dlq_late_partial(
             of.kind, _labels(partial.series), partial.start_ms, source, now_late
         )
         self.outbox.send(self.settings.topic("dlq"), 0, dlq_key, value, self.receipt)
+
+    def _stub(self, of: KindState, series: bytes, start_ms: int) -> dict[int, list[int]]:
+        """What is left of a retired minute: by source partition [records merged, last offset, records late]."""
+        key = row_key(tag(STUB, of.kind.name), start_ms, series)
+        if key not in self._stubs:
+            stored = self.state.get(key)
+            if stored is not None:
+                self._stubs[key] = dict(wire.row_in(stored)["parts"])
+            else:
+                row = self._find_minute(of.kind.name)(series, start_ms)
+                parts = {} if row is None else row.parts
+                self._stubs[key] = {p: [records, offset, 0] for p, (offset, records, _) in parts.items()}
+        return self._stubs[key]
 
     # Results
 
@@ -243,6 +262,7 @@ class MergeTask(PartitionTask):
             self.receipt,
             metric.start_ms,
         )
+        failpoint.reach("metrics_sent")
 
     def _find_minute(self, kind: str) -> Any:
         """(series, start) → the minute's row, from memory or from the table; None where there is none."""
@@ -282,7 +302,7 @@ class MergeTask(PartitionTask):
         self._evict()
         return rows
 
-    def _retire_minutes(self, of: _KindState) -> dict[bytes, bytes | None]:
+    def _retire_minutes(self, of: KindState) -> dict[bytes, bytes | None]:
         """Minutes whose retirement is committed go into their hours, and leave a tombstone."""
         gone: dict[bytes, bytes | None] = {}
         prefix = tag(MINUTE, of.kind.name)
@@ -292,33 +312,22 @@ class MergeTask(PartitionTask):
                 break
             row = self._rows.pop(key, None) or MinuteRow(of.kind, key, series, start_ms, stored)
             of.rollups.retire_minute(row)
-            self._leave_stub(of, row)
+            if start_ms + MINUTE_MS > of.safe_ms:  # somebody may still send for it
+                self._stub(of, series, start_ms)
             gone[key] = None
         return gone
 
-    def _leave_stub(self, of: _KindState, row: MinuteRow) -> None:
-        """A source partition whose owner may still send for this minute leaves what it had."""
-        end_ms = row.start_ms + MINUTE_MS
-        open_parts = {
-            partition: [records, offset, 0]
-            for partition, (offset, records, _) in row.parts.items()
-            if of.progress.partitions[partition].frontier_ms < end_ms
-        }
-        if open_parts:
-            self._stubs[row_key(tag(STUB, of.kind.name), row.start_ms, row.series)] = open_parts
-
     def _dirty_stubs(self) -> dict[bytes, bytes | None]:
         rows: dict[bytes, bytes | None] = {}
+        for key, parts in self._stubs.items():
+            rows[key] = wire.row_out({"parts": [*parts.items()]})
+        self._stubs = {}
         for of in self._kinds.values():
             prefix = tag(STUB, of.kind.name)
-            safe_ms = min((said.frontier_ms for said in of.progress.partitions.values()), default=0)
             for key, _ in self.state.scan(prefix):
-                if key_parts(prefix, key)[0] + MINUTE_MS > safe_ms:
+                if key_parts(prefix, key)[0] + MINUTE_MS > of.committed_safe_ms:
                     break
                 rows[key] = None
-        for key, parts in self._stubs.items():
-            rows[key] = wire.row_out({"parts": list(parts.items())})
-        self._stubs = {}
         return rows
 
     def _evict(self) -> None:

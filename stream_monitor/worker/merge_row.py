@@ -46,11 +46,13 @@ class MinuteRow:
                 p: (offset, records, packed) for p, offset, records, packed in wire.row_in(stored)["parts"]
             }
 
-    def take(self, partial: wire.Partial) -> None:
-        """Keep the partial if it holds more than the one there."""
-        seen = self.parts.get(partial.partition)
-        if seen is None or partial.offset > seen[0]:
-            self.parts[partial.partition] = (partial.offset, partial.records, partial.packed)
+    def take(self, partial: wire.Partial) -> int:
+        """Keep the partial if it holds more than the one there; returns how many records more."""
+        offset, records, _ = self.parts.get(partial.partition, (-1, 0, b""))
+        if partial.offset <= offset:
+            return 0
+        self.parts[partial.partition] = (partial.offset, partial.records, partial.packed)
+        return partial.records - records
 
     def whole(self) -> Aggregate:
         """A new aggregate of all parts."""

@@ -19,6 +19,7 @@ from stream_monitor import clients, topics
 from stream_monitor.broker import is_embedded
 from stream_monitor.errors import MonitorError
 from stream_monitor.settings import Settings
+from stream_monitor.worker import failpoint
 from stream_monitor.worker.app import MonitorApp, create_app
 from stream_monitor.worker.health import is_ready, serve
 
@@ -34,6 +35,7 @@ _GC_THRESHOLD = 50_000
 def run(settings: Settings) -> int:
     """Run until SIGINT or SIGTERM; returns 0. Raises MonitorError for what a user can cause."""
     _configure_logging()
+    failpoint.arm(settings.failpoint)
     _limit_arenas()
     clients.ensure_broker(settings)
     topics.check(settings)

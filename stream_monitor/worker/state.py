@@ -1,11 +1,18 @@
-"""A partition of a table: RocksDB here, its changelog in Kafka. The one door to Faust's tables.
+"""A partition of a table as its owner sees it: rows by key, written by checkpoints. The one door to the tables.
 
-Faust assigns, restores and opens the tables; reading and writing them goes through PartitionState, because
-Faust's own per-key path costs 30 µs a row, deletes a key from whichever partition has it, and gives a
-commit no way to wait for the changelog. Rows of a checkpoint go to RocksDB in one batch, then to the
-changelog in the same order.
+A checkpoint's rows go to the changelog first and to RocksDB when the checkpoint is committed, all at once:
 
-Keys sort by window: a tag (what the row is), the window's start (8 bytes, big-endian), the series key.
+    write ──▶ changelog, and `_pending` ──▶ … acknowledged, committed ──▶ settle ──▶ RocksDB
+
+So the disk is always one committed checkpoint, never ahead of the changelog, and never the work of a worker that
+has lost the partition without knowing it: its commit is refused. What a crash leaves in between is read from the
+changelog at the next start (store.py).
+
+Faust assigns, restores and opens the tables; its own per-key path costs 30 µs a row, deletes a key from whichever
+partition has it, and gives a commit no way to wait for the changelog.
+
+Keys sort by window: a tag (what the row is), the window's start (8 bytes, big-endian), the series key. A value
+begins with its stamp: the position of the owner that wrote it. Of two, the higher holds the other.
 """
 
 from __future__ import annotations
@@ -13,23 +20,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from faust.stores.rocksdb import Store
-from faust.types import TP
 from rocksdict import WriteBatch
 
+from stream_monitor.worker import failpoint
 from stream_monitor.worker.outbox import Outbox, Receipt
+from stream_monitor.worker.store import FAUST_OFFSET_KEY, Store, stamped
 
 META_KEY = b"\x00meta"
-FAUST_OFFSET_KEY = Store.offset_key
-
-ROCKSDB_OPTIONS = {
-    "block_cache_size": 2 << 20,
-    "write_buffer_size": 1 << 20,
-    "max_write_buffer_number": 2,
-    "target_file_size_base": 8 << 20,
-    "max_open_files": 128,
-}
-"""Of each partition of each table; Faust's default is a 2 GiB cache and three buffers of 64 MiB."""
+_STAMP = 8
 
 
 def row_key(tag: bytes, start_ms: int, series: bytes) -> bytes:
@@ -47,37 +45,57 @@ class PartitionState:
     """Reads and writes one partition of one table, which Faust has restored."""
 
     def __init__(self, table: Any, partition: int, outbox: Outbox) -> None:
-        self._table = table
+        self.changelog: str = table.changelog_topic.get_topic_name()
         self._partition = partition
         self._outbox = outbox
-        self.changelog: str = table.changelog_topic.get_topic_name()
-        self._db: Any = table.data._db_for_partition(partition)
+        self._store: Store = table.data
+        self._db: Any = table.data.db(partition)
+        self._pending: dict[bytes, bytes | None] = {}
+        """Written, and not on the disk yet; None is a tombstone."""
 
     def get(self, key: bytes) -> bytes | None:
         """A row's value, or None."""
-        value: bytes | None = self._db.get(key)
-        return value
+        if key in self._pending:
+            value = self._pending[key]
+        else:
+            with self._store.reading(self._partition):
+                value = self._db.get(key)
+        return None if value is None else value[_STAMP:]
 
     def scan(self, tag: bytes) -> Iterator[tuple[bytes, bytes]]:
         """(key, value) of the rows of a tag, in the order of their windows. No await while it runs."""
-        for key, value in self._db.items(from_key=tag):
-            if not key.startswith(tag):
-                return
-            yield key, value
+        if not any(key.startswith(tag) for key in self._pending):
+            yield from self._scan_disk(tag)
+            return
+        rows: dict[bytes, bytes | None] = dict(self._scan_disk(tag))
+        rows |= {k: None if v is None else v[_STAMP:] for k, v in self._pending.items() if k.startswith(tag)}
+        yield from sorted((key, value) for key, value in rows.items() if value is not None)
 
-    def write(self, rows: Mapping[bytes, bytes | None], receipt: Receipt) -> None:
-        """Put (or with None delete) rows: to disk at once and together, and to the changelog."""
-        batch = WriteBatch(raw_mode=True)
+    def _scan_disk(self, tag: bytes) -> Iterator[tuple[bytes, bytes]]:
+        with self._store.reading(self._partition):
+            for key, value in self._db.items(from_key=tag):
+                if not key.startswith(tag):
+                    return
+                yield key, value[_STAMP:]
+
+    def write(self, rows: Mapping[bytes, bytes | None], position: int, receipt: Receipt) -> None:
+        """Put (or with None delete) rows, as the owner at `position` has them: to the changelog, in this order."""
         for key, value in rows.items():
+            if value is None:
+                failpoint.reach("tombstone")
+            self._pending[key] = stored = None if value is None else stamped(position, value)
+            self._outbox.send(self.changelog, self._partition, key, stored, receipt)
+
+    def settle(self, changelog_offset: int) -> None:
+        """All that was written is committed, and in the changelog up to this offset: to the disk, at once."""
+        failpoint.reach("before_put")
+        batch = WriteBatch(raw_mode=True)
+        for key, value in self._pending.items():
             if value is None:
                 batch.delete(key)
             else:
                 batch.put(key, value)
+        batch.put(FAUST_OFFSET_KEY, str(changelog_offset).encode())
         self._db.write(batch)
-        for key, value in rows.items():
-            self._outbox.send(self.changelog, self._partition, key, value, receipt)
-
-    def remember_changelog_offset(self, offset: int) -> None:
-        """What is on disk holds the changelog up to this offset; a restart restores from there."""
-        if offset >= 0:
-            self._table.data.set_persisted_offset(TP(self.changelog, self._partition), offset)
+        self._pending = {}
+        failpoint.reach("after_put")

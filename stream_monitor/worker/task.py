@@ -2,13 +2,14 @@
 
 A checkpoint of everything before offset P:
 
-    rows, tombstones ──▶ RocksDB and changelog ┐
+    rows, tombstones ──▶ changelog ────────────┐
     results sent before P (partials, metrics) ─┼─▶ all acknowledged ─▶ meta row(P) ─▶ acknowledged ─▶ commit P
-    DLQ records sent before P ─────────────────┘
+    DLQ records sent before P ─────────────────┘                                                        │
+                                                                                   all of it to RocksDB ◀┘
 
 The meta row is written last, so where it says P everything before P is safe in Kafka, and a replay below P
 has nothing to do. A row carries the offset folded into it, so a replay above P skips what the row already
-holds, and the row is saved again: the disk may be ahead of the changelog.
+holds: a checkpoint that was cut off may have left rows in the changelog.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from faust.types import TP
 from stream_monitor import wire
 from stream_monitor.errors import MonitorError
 from stream_monitor.settings import Settings
+from stream_monitor.worker import failpoint
 from stream_monitor.worker.outbox import Outbox, Receipt
 from stream_monitor.worker.state import META_KEY, PartitionState
 from stream_monitor.worker.transport import Batch, BatchConsumer
@@ -87,13 +89,21 @@ class PartitionTask(ABC):
     def unprocessed(self, batch: Batch) -> Sequence[Any]:
         """The batch's records that are not behind the position; after a restart a few are.
 
-        Raises LostBatchError where an earlier batch of this assignment never came here.
+        Raises LostBatchError where an earlier batch of this assignment never came here, and LostStateError where
+        the position is not of this topic.
         """
         records, position = batch.records, self.position
         if batch.follows is not None and (position is None or batch.follows >= position):
             raise LostBatchError(f"{self.tp}: a batch up to offset {batch.follows} was lost at {position}")
         if position is None or not records or records[0].offset >= position:
             return records
+        end = self._consumer.highwater(self.tp)
+        if end is not None and end < position:
+            raise LostStateError(
+                f"{self.tp.topic} partition {self.tp.partition} ends at {end}, but its table is at {position}: the "
+                "topic was deleted and made anew. Delete its changelog "
+                f"{self.state.changelog} and the datadir too, or choose another prefix"
+            )
         return [record for record in records if record.offset >= position]
 
     def count(self, name: str, times: int = 1) -> None:
@@ -166,21 +176,27 @@ class PartitionTask(ABC):
         stored = wire.row_out({**meta, "position": position, "counters": self.counters})
         rows = self.dirty_rows()  # may send results, which belong to this checkpoint
         receipt, self.receipt = self.receipt, Receipt()
-        self.state.write(rows, receipt)
+        failpoint.reach("before_rows")
+        self.state.write(rows, position, receipt)
+        failpoint.reach("rows_sent")
         self._checkpoint = asyncio.create_task(self._finish(position, meta, stored, receipt))
         self._checkpoint.add_done_callback(lambda task: _report(task, on_error))
 
     async def _finish(self, position: int, meta: dict[str, Any], stored: bytes, receipt: Receipt) -> None:
         await receipt.wait()
+        failpoint.reach("rows_acknowledged")
         final = Receipt()
-        self.state.write({META_KEY: stored}, final)
+        self.state.write({META_KEY: stored}, position, final)
+        failpoint.reach("meta_sent")
         await final.wait()
-        self.state.remember_changelog_offset(final.last_offset)
         self.saved_position = position
+        failpoint.reach("before_commit")
         self._consumer.allow_commit(self.tp, position)
         for _ in range(_COMMIT_TRIES):
             await self._consumer.commit()  # does nothing while another commit is under way
             if self._consumer.committed(self.tp) == position:
+                failpoint.reach("after_commit")
+                self.state.settle(final.last_offset)
                 self.on_committed(meta)
                 return
             await asyncio.sleep(_COMMIT_PAUSE_S)

@@ -1,8 +1,8 @@
 """Faust's transport, changed in two places: batches come in, and only checkpoints are committed.
 
-Per event Faust costs about a millisecond; per fetched batch that is nothing. So the topics in
-`app.batched_topics` are delivered one event a fetch and partition: the event's value is the list of
-aiokafka's records, its offset the last one's. All other topics (the changelogs) come record by record.
+Per event Faust costs about a millisecond; per fetched batch that is nothing. So every topic is delivered one
+event a fetch and partition: the event's value holds aiokafka's records, its offset is the last one's.
+`app.batched_topics` are those with an agent; the others are the tables' changelogs (store.py).
 
 Faust commits what was acknowledged. Here nothing is: `allow_commit` says how far a partition's state is
 safe in Kafka, and that is all that is ever committed. See DESIGN 3.3 in docs/explanation.
@@ -11,8 +11,8 @@ safe in Kafka, and that is all that is ever committed. See DESIGN 3.3 in docs/ex
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import faust
 from aiokafka.consumer import fetcher
@@ -23,19 +23,17 @@ log = logging.getLogger(__name__)
 
 
 class LeanRecords(fetcher.PartitionRecords):
-    """aiokafka's record iterator, without a ConsumerRecord for each record of a batched topic.
+    """aiokafka's record iterator, without a ConsumerRecord for each record.
 
     What it hands on instead (offset, timestamp, key, value) is already there: a tenth of the worker's time.
     """
 
-    batched: ClassVar[frozenset[str]] = frozenset()
-
-    def _consumer_record(self, tp: Any, record: Any) -> Any:
-        return record if tp.topic in self.batched else super()._consumer_record(tp, record)
+    def _consumer_record(self, tp: Any, record: Any) -> Any:  # noqa: ARG002
+        return record
 
 
 class Batch(NamedTuple):
-    """The value of a batched topic's event."""
+    """The value of an event."""
 
     records: Sequence[Any]
     """aiokafka's records, in order, at least one."""
@@ -44,7 +42,7 @@ class Batch(NamedTuple):
 
 
 class BatchConsumer(Consumer):
-    """One ConsumerMessage per partition and fetch for batched topics; commits checkpoints only."""
+    """One ConsumerMessage per partition and fetch; commits checkpoints only."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -76,13 +74,9 @@ class BatchConsumer(Consumer):
 
     def _messages(self, records: dict[Any, list[Any]]) -> Iterator[tuple[TP, Any]]:
         for topic_partition, batch in records.items():
-            tp = TP(topic_partition.topic, topic_partition.partition)
-            if tp.topic in self.app.batched_topics:
-                if batch:
-                    yield tp, self._batch_message(tp, batch)
-            else:
-                for record in batch:
-                    yield tp, self._to_message(tp, record)
+            if batch:
+                tp = TP(topic_partition.topic, topic_partition.partition)
+                yield tp, self._batch_message(tp, batch)
 
     def _batch_message(self, tp: TP, batch: list[Any]) -> ConsumerMessage:
         last = batch[-1]
@@ -123,6 +117,14 @@ class BatchConsumer(Consumer):
 
     def _new_offset(self, tp: TP) -> int | None:
         return self._allowed.get(tp)
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int], **options: Any) -> bool:
+        """Faust takes a commit that the broker refused for done; this does not."""
+        before = {tp: self._committed_offset[tp] for tp in offsets if tp in self._committed_offset}
+        done: bool = await super()._commit_offsets(offsets, **options)
+        if not done:
+            self._committed_offset.update(before)
+        return done
 
     async def perform_seek(self) -> None:
         """Back to the committed offsets: what was delivered before will be delivered again.
@@ -181,7 +183,6 @@ class BatchTransport(Transport):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        LeanRecords.batched = self.app.batched_topics
         fetcher.PartitionRecords = LeanRecords  # aiokafka looks it up by this name; it has no other hook
 
 

@@ -1,0 +1,49 @@
+"""Points at which the worker can be told to die, as by SIGKILL: for the tests of crashes, and for nothing else.
+
+`STREAM_MONITOR_FAILPOINT=before_commit:3` dies at the third time that the point is reached.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from stream_monitor.errors import UsageError
+
+POINTS = {
+    "fold": "in the middle of a fetched batch",
+    "partials_sent": "partials are with the producer, no checkpoint holds them",
+    "metrics_sent": "metrics are with the producer, no checkpoint holds them",
+    "tombstone": "before a tombstone goes to the changelog",
+    "before_rows": "before a checkpoint's rows go to the changelog",
+    "rows_sent": "rows are with the producer, not acknowledged",
+    "rows_acknowledged": "rows are acknowledged, the meta row is not written",
+    "meta_sent": "the meta row is with the producer, not acknowledged",
+    "before_commit": "the meta row is acknowledged, nothing is committed",
+    "after_commit": "the checkpoint is committed",
+    "before_put": "before a committed checkpoint goes to RocksDB",
+    "after_put": "a committed checkpoint is in RocksDB",
+    "restore": "in the middle of a restore from the changelog",
+}
+
+_armed = ""
+_left = 0
+
+
+def arm(failpoint: str | None) -> None:
+    """Arm `name` or `name:times`. Raises UsageError for a name that is none."""
+    global _armed, _left
+    if failpoint:
+        name, _, times = failpoint.partition(":")
+        if name not in POINTS or not (times or "1").isdecimal():
+            raise UsageError(f"no failpoint {failpoint!r}; there are: {', '.join(POINTS)}, each with :times")
+        _armed, _left = name, int(times or 1)
+
+
+def reach(name: str) -> None:
+    """Die here if this is the point."""
+    if name == _armed:
+        global _left  # noqa: PLW0603
+        _left -= 1
+        if _left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)

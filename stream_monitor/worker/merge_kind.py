@@ -1,0 +1,73 @@
+"""What the merge keeps for one kind of log: how far its topic is, which minutes are open, what was counted."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from typing import Any
+
+from stream_monitor.core.ledger import Ledger
+from stream_monitor.core.progress import PartitionProgress, TopicProgress
+from stream_monitor.core.record import Kind
+from stream_monitor.worker.rollup import Rollups
+
+
+class KindState:
+    """One kind in one partials partition. `margin_ms` is that of the progress."""
+
+    def __init__(self, kind: Kind, rollups: Rollups, margin_ms: int) -> None:
+        self.kind = kind
+        self.rollups = rollups
+        self.progress = TopicProgress(margin_ms)
+        self.closed_ms = 0
+        """The watermark that windows were last closed by."""
+        self.retired_ms = 0
+        """Windows that end at or before it take nothing more."""
+        self.committed_retired_ms = 0
+        """The same, as of the last committed checkpoint: what the next one sweeps."""
+        self.swept_ms = 0
+        """At a start: rows that end at or before it had left their tombstones."""
+        self.committed_safe_ms = 0
+        self.open: dict[int, set[bytes]] = {}
+        """Series by start, of the minutes that are not closed."""
+        self.merged = Ledger()
+        """Log records that are in results."""
+        self.late = Ledger()
+        """Log records that came for a window that had retired."""
+
+    @property
+    def safe_ms(self) -> int:
+        """Windows that end at or before it have retired with the owner of every source partition."""
+        return min((said.frontier_ms for said in self.progress.partitions.values()), default=0)
+
+    def meta(self) -> dict[str, Any]:
+        """Its part of a checkpoint's meta row."""
+        self.merged.close(self.retired_ms)
+        self.late.close(self.safe_ms)
+        return {
+            "closed_ms": self.closed_ms,
+            "retired_ms": self.retired_ms,
+            "swept_ms": self.committed_retired_ms,  # the same checkpoint sweeps up to there
+            "merged": [*self.merged.summed.items()],
+            "safe_ms": self.late.until_ms,
+            "late": [*self.late.summed.items()],
+            "expected": self.progress.expected,
+            "partitions": [(p, *astuple(said)) for p, said in self.progress.partitions.items()],
+        }
+
+    def restore(self, plain: dict[str, Any]) -> None:
+        """Take what `meta` gave."""
+        self.closed_ms, self.retired_ms = plain["closed_ms"], plain["retired_ms"]
+        self.swept_ms = plain["swept_ms"]
+        self.merged = Ledger(self.retired_ms, dict(plain["merged"]))
+        self.late = Ledger(plain["safe_ms"], dict(plain["late"]))
+        self.on_committed(plain)
+        self.progress.expected = plain["expected"]
+        self.progress.partitions = {
+            p: PartitionProgress(watermark, frontier, idle, at, cleared, tuple((a, f) for a, f in reached))
+            for p, watermark, frontier, idle, at, cleared, reached in plain["partitions"]
+        }
+
+    def on_committed(self, plain: dict[str, Any]) -> None:
+        """The checkpoint with this meta is committed."""
+        self.committed_retired_ms = plain["retired_ms"]
+        self.committed_safe_ms = plain["safe_ms"]
