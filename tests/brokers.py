@@ -65,6 +65,7 @@ class JarsKafka:
         self._process: subprocess.Popen[bytes] | None = None
         self._classpath = f"{_jars()}/*"
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = cluster.replace("-", "A", 1) if cluster.startswith("-") else cluster  # no option
         self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._config)).wait(60)
 
     def _java(self, *arguments: str) -> subprocess.Popen[bytes]:

@@ -100,9 +100,9 @@ class PartitionTask(ABC):
         end = self._consumer.highwater(self.tp)
         if end is not None and end < position:
             raise LostStateError(
-                f"{self.tp.topic} partition {self.tp.partition} ends at {end}, but its table is at {position}: the "
-                "topic was deleted and made anew. Delete its changelog "
-                f"{self.state.changelog} and the datadir too, or choose another prefix"
+                f"{self.tp.topic} partition {self.tp.partition} ends at {end}, but its table is at {position}: "
+                f"the topic was deleted and made anew. Delete its changelog {self.state.changelog} and the datadir "
+                "too, or choose another prefix"
             )
         return [record for record in records if record.offset >= position]
 

@@ -1,0 +1,101 @@
+"""Every fail-point, on Apache Kafka: the worker dies there, is started again, and all is as the oracle says.
+
+python -m tests.chaos.failpoints [POINT …]
+
+Each point twice: started again on the same datadir, and on an empty one. The worker has checkpoints behind it when
+it is told to die, and windows to retire before it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from stream_monitor import replay, topics
+from stream_monitor.recording import Recorded
+from stream_monitor.settings import Settings
+from stream_monitor.worker.failpoint import POINTS
+from tests.brokers import JarsKafka
+from tests.chaos.__main__ import DAY_MS, SPAN_MS
+from tests.chaos.fleet import Fleet, last_line
+from tests.chaos.load import load
+from tests.chaos.verdict import problems, settle
+
+RECORDS, TIMES = 20_000, 2
+
+
+def visit(kafka: JarsKafka, point: str, *, forget: bool) -> list[str]:
+    """Die at the point, start again; returns what is not as it should be."""
+    settings = Settings(broker=kafka.address, prefix=f"{point}-{'empty' if forget else 'same'}")
+    topics.apply(settings, replication_factor=1)
+    start_ms = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS - DAY_MS - SPAN_MS // 2
+    records = list(load(7, RECORDS, start_ms, SPAN_MS, series=8))
+    fleet = Fleet(settings, Path(tempfile.mkdtemp(prefix="stream-monitor-failpoint-")), [])
+    static = {"STREAM_MONITOR_GROUP_INSTANCE_ID": "w"}
+    try:
+        fleet.start("w", **static)
+        send(settings, records[: RECORDS // 2])
+        settle(settings, fleet, 60)
+        fleet.kill("w")
+        if point == "restore":
+            fleet.forget_disk("w")
+        armed = fleet.start("w", STREAM_MONITOR_FAILPOINT=f"{point}:{TIMES}", **static)
+        send(settings, records[RECORDS // 2 :])
+        if not died(armed):
+            return [f"{point} was not reached: {last_line(armed)}"]
+        fleet.kill("w")
+        if forget:
+            fleet.forget_disk("w")
+        fleet.start("w", **static)
+        settle(settings, fleet, 60)
+        return problems(settings, fleet)
+    except AssertionError as error:
+        return [str(error)]
+    finally:
+        fleet.close()
+
+
+def send(settings: Settings, records: Sequence[Recorded]) -> None:
+    """All of them, as fast as possible."""
+    sender = replay.Sender(settings)
+    for record in records:
+        sender.send(record)
+    sender.close()
+
+
+def died(worker) -> bool:
+    """By SIGKILL, within a minute."""
+    deadline = time.monotonic() + 60
+    while worker.process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return worker.process.poll() == -signal.SIGKILL
+
+
+def main(points: Sequence[str]) -> int:
+    """Visit the points; 1 if one of them went wrong."""
+    failed = 0
+    kafka = JarsKafka()
+    kafka.start()
+    try:
+        for point in points or POINTS:
+            for forget in (False, True):
+                began = time.monotonic()
+                wrong = visit(kafka, point, forget=forget)
+                failed += bool(wrong)
+                where = "an empty datadir" if forget else "the same datadir"
+                print(
+                    f"{point}, then {where}: {'FAILED' if wrong else 'equal'}, {time.monotonic() - began:.0f} s",
+                    *wrong[:8], sep="\n  ", flush=True,
+                )  # fmt: skip
+    finally:
+        kafka.close()
+    print(f"{failed} failed" if failed else "all equal to the oracle")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
