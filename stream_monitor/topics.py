@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -110,6 +110,14 @@ def _read(path: Path) -> Topic:
 def partition_counts(settings: Settings) -> dict[str, int]:
     """How many partitions each of the prefix's topics has on the broker, by name without prefix."""
     return _counts(clients.admin(settings), settings)
+
+
+def ids(settings: Settings, names: Iterable[str]) -> dict[str, str]:
+    """The id that the broker gave each topic when it was made; a topic that is made anew has another."""
+    wanted = {settings.topic(name): name for name in names}
+    admin = clients.admin(settings)  # lives until the answers are there
+    described = admin.describe_topics(TopicCollection([*wanted]), request_timeout=_TIMEOUT_S)
+    return {wanted[topic]: str(_result(future, topic).topic_id) for topic, future in described.items()}
 
 
 def _counts(admin: AdminClient, settings: Settings) -> dict[str, int]:

@@ -12,9 +12,11 @@ from typing import Any
 
 from stream_monitor.core import tally
 from stream_monitor.core.distribution import Distribution
-from stream_monitor.core.record import Kind, Record
+from stream_monitor.core.record import OTHER, Kind, Record
 
 ERROR_EXEMPLARS = 3
+MAX_GAUGE_KEYS = 256
+"""Partitions of a topic that are told apart; of more the rest are one, by the rule of core/tally.py."""
 UNKNOWN_EXCEPTION = "unknown"
 
 Exemplar = tuple[float, int, int, int]
@@ -102,7 +104,9 @@ class Aggregate:
             seen = gauge.get(key)
             if seen is None:
                 seen = gauge[key] = [at, value, value, 0, 0]
+                crowded = len(gauge) > MAX_GAUGE_KEYS
             else:
+                crowded = False
                 if at > seen[0] or (at == seen[0] and value > seen[1]):
                     seen[0] = at
                     seen[1] = value
@@ -111,6 +115,8 @@ class Aggregate:
             if index == rate:
                 seen[3] += round(value * 1_000_000)
                 seen[4] += 1
+            if crowded:
+                _bound(gauge)
 
     def _keep_slowest(self, candidate: Exemplar) -> None:
         if self.slowest is None or candidate > self.slowest:
@@ -133,6 +139,8 @@ class Aggregate:
             for key, value in their_gauge.items():
                 seen = gauge.get(key)
                 gauge[key] = value.copy() if seen is None else _both(seen, value)
+            if len(gauge) > MAX_GAUGE_KEYS:
+                _bound(gauge)
         if other.exceptions:
             tally.merge(self.exceptions, other.exceptions)
         if other.classes:
@@ -184,3 +192,11 @@ def merged(kind: Kind, parts: Iterable[Aggregate]) -> Aggregate:
 def _both(one: Gauge, two: Gauge) -> Gauge:
     at, last = max((one[0], one[1]), (two[0], two[1]))
     return [at, last, max(one[2], two[2]), one[3] + two[3], one[4] + two[4]]
+
+
+def _bound(gauge: dict[str, Gauge]) -> None:
+    """Of too many keys those that the tally would keep, and the rest as OTHER."""
+    for key in tally.dropped(gauge, MAX_GAUGE_KEYS):
+        value = gauge.pop(key)
+        seen = gauge.get(OTHER)
+        gauge[OTHER] = value if seen is None else _both(seen, value)

@@ -8,7 +8,7 @@ instead would depend on the order of arrival.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from zlib import crc32
 
 from stream_monitor.core.record import OTHER
@@ -28,9 +28,17 @@ def merge(tally: dict[str, int], other: Mapping[str, int]) -> None:
     """Add another tally's counts to this one and keep the bound."""
     for name, times in other.items():
         tally[name] = tally.get(name, 0) + times
-    named = [name for name in tally if name != OTHER]
-    if len(named) <= MAX_NAMES:
-        return
-    named.sort(key=lambda name: (crc32(name.encode("utf-8", "surrogatepass")), name))
-    dropped = sum(tally.pop(name) for name in named[MAX_NAMES:])
-    tally[OTHER] = tally.get(OTHER, 0) + dropped
+    names = dropped(tally, MAX_NAMES)
+    if names:
+        tally[OTHER] = sum(tally.pop(name) for name in names) + tally.get(OTHER, 0)
+
+
+def dropped(names: Collection[str], bound: int) -> list[str]:
+    """The names beyond the `bound` with the smallest CRC-32; OTHER is none of them and does not count."""
+    if len(names) <= bound:
+        return []
+    named = sorted(
+        (name for name in names if name != OTHER),
+        key=lambda name: (crc32(name.encode("utf-8", "surrogatepass")), name),
+    )
+    return named[bound:]

@@ -216,8 +216,8 @@ def _exemplar_in(record: dict[str, Any]) -> Exemplar:
 
 
 def _plain(value: float) -> float | int:
-    """A whole number without its `.0`."""
-    return int(value) if value == int(value) else value
+    """A whole number without its `.0`, where JSON's numbers are exact."""
+    return int(value) if abs(value) < 2**53 and value == int(value) else value
 
 
 # --- The dead-letter queue (public) -------------------------------------------------------------------
@@ -246,7 +246,7 @@ def dlq_record(
             },
             "records": 1,
             "value": text[:DLQ_VALUE_CHARS],
-            "truncated": len(value or b"") > len(text[:DLQ_VALUE_CHARS].encode()),
+            "truncated": len(text) > DLQ_VALUE_CHARS or len(value or b"") > DLQ_VALUE_CHARS * 4,
         }
     )
 

@@ -17,6 +17,7 @@ import faust
 from faust.types import TP
 
 from stream_monitor import clients
+from stream_monitor.errors import MonitorError
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 from stream_monitor.worker.ingest import IngestTask
@@ -35,7 +36,11 @@ _BATCH_RECORDS = 2500
 _QUEUED_BATCHES = 2
 """Batches that may wait for an agent: what bounds memory when the worker is behind."""
 
-_STOP_S = 15.0
+_LAST_CHECKPOINT_S = 10.0
+
+
+class LastCheckpointError(MonitorError):
+    """The worker was told to stop, and could not save what it had done last."""
 
 
 class MonitorApp(faust.App):
@@ -64,13 +69,18 @@ class MonitorApp(faust.App):
         await self.ticking.acquire()  # and never give it back
         if self.failure is None and not self.rebalancing:
             try:
-                await asyncio.wait_for(self.owners.finish(self.consumer), _STOP_S)
+                await asyncio.wait_for(self.owners.finish(self.consumer), _LAST_CHECKPOINT_S)
             except TimeoutError:
-                log.warning("the last checkpoint took too long; its records will be processed again")
+                self.fail(
+                    LastCheckpointError(
+                        "Kafka did not acknowledge the last checkpoint in time; start the "
+                        "worker again, it goes on at the one before"
+                    )
+                )
         await super().on_stop()
 
 
-def create_app(settings: Settings, partitions: Mapping[str, int]) -> MonitorApp:
+def create_app(settings: Settings, partitions: Mapping[str, int], topic_ids: Mapping[str, str]) -> MonitorApp:
     """The worker's application. `partitions` is how many each topic has, by its name without prefix."""
     app = _new_app(settings)
     sources = {settings.topic(f"logs.{name}"): KINDS[name] for name in settings.kinds}
@@ -83,7 +93,8 @@ def create_app(settings: Settings, partitions: Mapping[str, int]) -> MonitorApp:
     app.outbox = outbox = Outbox(settings)
 
     def make(tp: TP) -> PartitionTask:
-        state = PartitionState(tables[tp.topic], tp.partition, outbox)
+        topic_id = topic_ids[tp.topic.removeprefix(settings.topic(""))]
+        state = PartitionState(tables[tp.topic], tp.partition, outbox, topic_id)
         if tp.topic == partials:
             return MergeTask(tp, state, outbox, app.consumer, settings, partitions["metrics.1m"])
         kind = sources[tp.topic]
@@ -105,7 +116,7 @@ def _new_app(settings: Settings) -> MonitorApp:
         datadir=datadir,
         store="rocksdb://",
         Table=StateTable,
-        consumer_group_instance_id=settings.group_instance_id,
+        consumer_group_instance_id=settings.group_instance_id or None,
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=settings.session_timeout,
         broker_heartbeat_interval=settings.session_timeout / 5,

@@ -1,6 +1,7 @@
 """Points at which the worker can be told to die, as by SIGKILL: for the tests of crashes, and for nothing else.
 
-`STREAM_MONITOR_FAILPOINT=before_commit:3` dies at the third time that the point is reached.
+`STREAM_MONITOR_FAILPOINT=before_commit:3` dies at the third time that the point is reached. With `:pause` behind
+it the worker stops there as by SIGSTOP, and goes on as one that does not know how long it was away.
 """
 
 from __future__ import annotations
@@ -28,22 +29,26 @@ POINTS = {
 
 _armed = ""
 _left = 0
+_signal = signal.SIGKILL
 
 
 def arm(failpoint: str | None) -> None:
-    """Arm `name` or `name:times`. Raises UsageError for a name that is none."""
-    global _armed, _left
-    if failpoint:
-        name, _, times = failpoint.partition(":")
-        if name not in POINTS or not (times or "1").isdecimal():
-            raise UsageError(f"no failpoint {failpoint!r}; there are: {', '.join(POINTS)}, each with :times")
-        _armed, _left = name, int(times or 1)
+    """Arm `name`, `name:times` or `name:times:pause`. Raises UsageError for what is none of these."""
+    global _armed, _left, _signal  # noqa: PLW0603  (one process, one failpoint)
+    if not failpoint:
+        return
+    given = failpoint.split(":")
+    name, times, action = given + ["1", "die"][len(given) - 1 :] if len(given) < 4 else ("", "", "")
+    if name not in POINTS or not times.isdecimal() or action not in ("die", "pause"):
+        raise UsageError(f"no failpoint {failpoint!r}: a name, :times, :die or :pause; names: {', '.join(POINTS)}")
+    _armed, _left = name, int(times)
+    _signal = signal.SIGSTOP if action == "pause" else signal.SIGKILL
 
 
 def reach(name: str) -> None:
-    """Die here if this is the point."""
+    """Die (or pause) here if this is the point."""
     if name == _armed:
         global _left  # noqa: PLW0603
         _left -= 1
-        if _left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if _left == 0:
+            os.kill(os.getpid(), _signal)

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from stream_monitor.errors import MonitorError
 from stream_monitor.settings import Settings
 from stream_monitor.worker.merge import MergeTask
+from stream_monitor.worker.owners import clock_ms
 
 if TYPE_CHECKING:
     from stream_monitor.worker.app import MonitorApp
@@ -63,8 +64,9 @@ class WorkerCollector(Collector):
 
 
 def is_ready(app: MonitorApp) -> bool:
-    """It has joined the group, restored its tables, and nothing has failed."""
-    return app.failure is None and app.tables.actives_ready and not app.rebalancing
+    """It has joined the group, restored its tables, nothing has failed, and its checkpoints come through."""
+    ready = app.failure is None and app.tables.actives_ready and not app.rebalancing
+    return ready and not any(task.is_stuck(clock_ms()) for task in app.owners)
 
 
 async def serve(app: MonitorApp, settings: Settings) -> web.AppRunner | None:

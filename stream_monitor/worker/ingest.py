@@ -77,8 +77,8 @@ class IngestTask(PartitionTask):
 
     @property
     def frontier_ms(self) -> int:
-        """Windows that end at or before it have retired."""
-        return max(0, self.watermark_ms - self._lateness_ms - 1)
+        """Windows that end at or before it have retired. A longer `lateness` than before brings none back."""
+        return max(self._committed_frontier_ms, self.watermark_ms - self._lateness_ms - 1)
 
     def restore(self, meta: dict[str, Any]) -> None:
         self.watermark_ms = meta["watermark_ms"]
@@ -91,7 +91,7 @@ class IngestTask(PartitionTask):
         """The hot path: decode, place, fold."""
         kind, rows, partition = self.kind, self.rows, self.tp.partition
         decode, tolerance_ms, keep_ms = kind.decode, self._tolerance_ms, MINUTE_MS + self._lateness_ms
-        watermark_ms, folded = self.watermark_ms, 0
+        watermark_ms, folded, frontier_ms = self.watermark_ms, 0, self._committed_frontier_ms - MINUTE_MS
         for record in records:
             line = decode(record.value, record.timestamp)
             if isinstance(line, Rejected):
@@ -104,7 +104,7 @@ class IngestTask(PartitionTask):
                     continue
                 watermark_ms = timestamp_ms
             start_ms = timestamp_ms - timestamp_ms % MINUTE_MS
-            if start_ms + keep_ms < watermark_ms:
+            if start_ms + keep_ms < watermark_ms or start_ms <= frontier_ms:
                 self._reject(_late(start_ms, watermark_ms), record)
                 continue
             key = (line.labels, start_ms)

@@ -139,7 +139,7 @@ class MergeTask(PartitionTask):
             if isinstance(item, wire.Tick):
                 progress = PartitionProgress(item.watermark_ms, item.frontier_ms, item.idle, item.at_ms)
                 of.progress.update(item.partition, item.partitions, progress)
-                of.retired_ms = max(of.retired_ms, of.progress.retired_ms())
+                of.retire(self._grace_ms)
             elif item.start_ms + MINUTE_MS <= of.retired_ms:
                 self._late(of, item)
             else:
@@ -188,10 +188,10 @@ class MergeTask(PartitionTask):
             return
         stub = self._stub(of, partial.series, partial.start_ms)
         base, offset, late = stub.get(partial.partition, [0, -1, 0])
-        if partial.offset <= offset:
-            return
         now_late = partial.records - base
-        stub[partial.partition] = [base, partial.offset, now_late]
+        if partial.offset < offset or not now_late:
+            return
+        stub[partial.partition] = [base, partial.offset, now_late]  # the same one again: a replay sends it again
         of.late.add(end_ms, partial.partition, now_late - late)
         source = (self.settings.topic(f"logs.{partial.kind}"), partial.partition, partial.offset)
         dlq_key, value = wire.dlq_late_partial(

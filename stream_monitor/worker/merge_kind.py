@@ -8,6 +8,7 @@ from typing import Any
 from stream_monitor.core.ledger import Ledger
 from stream_monitor.core.progress import PartitionProgress, TopicProgress
 from stream_monitor.core.record import Kind
+from stream_monitor.core.window import DAY_MS
 from stream_monitor.worker.rollup import Rollups
 
 
@@ -36,8 +37,14 @@ class KindState:
 
     @property
     def safe_ms(self) -> int:
-        """Windows that end at or before it have retired with the owner of every source partition."""
-        return min((said.frontier_ms for said in self.progress.partitions.values()), default=0)
+        """For windows that end at or before it nobody who had data sends more; or they are a day too old."""
+        frontiers = [said.frontier_ms for said in self.progress.partitions.values() if said.watermark_ms]
+        return max(min(frontiers, default=0), self.retired_ms - DAY_MS)
+
+    def retire(self, grace_ms: int) -> None:
+        """Retire what the owners have retired, and nothing that is still open."""
+        closed_ms = self.progress.closing_ms() - grace_ms - 1
+        self.retired_ms = max(self.retired_ms, min(self.progress.retired_ms(), closed_ms))
 
     def meta(self) -> dict[str, Any]:
         """Its part of a checkpoint's meta row."""

@@ -8,6 +8,7 @@ import ctypes
 import fcntl
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -19,13 +20,15 @@ from stream_monitor import clients, topics
 from stream_monitor.broker import is_embedded
 from stream_monitor.errors import MonitorError
 from stream_monitor.settings import Settings
-from stream_monitor.worker import failpoint
+from stream_monitor.worker import failpoint, logs
 from stream_monitor.worker.app import MonitorApp, create_app
 from stream_monitor.worker.health import is_ready, serve
 
 log = logging.getLogger("stream_monitor.worker")
 
 _LOOK_S = 0.2
+_STOP_S = 25.0
+"""For the last checkpoint and for leaving the group; Docker waits 30 s in our compose file."""
 _SWITCH_S = 0.02
 """The fetching thread and the folding one share an interpreter; both work in long stretches."""
 _GC_THRESHOLD = 50_000
@@ -34,22 +37,20 @@ _GC_THRESHOLD = 50_000
 
 def run(settings: Settings) -> int:
     """Run until SIGINT or SIGTERM; returns 0. Raises MonitorError for what a user can cause."""
-    _configure_logging()
+    logs.configure()
     failpoint.arm(settings.failpoint)
     _limit_arenas()
     clients.ensure_broker(settings)
     topics.check(settings)
     _refuse_second_on_embedded(settings)
     with _datadir_lock(settings.datadir):
-        return asyncio.run(_run(settings, topics.partition_counts(settings)))
+        return asyncio.run(_run(settings))
 
 
-async def _run(settings: Settings, partitions: dict[str, int]) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, stop.set)
-    app = create_app(settings, partitions)
+async def _run(settings: Settings) -> int:
+    stop = _stop_on_signals()
+    counts = topics.partition_counts(settings)
+    app = create_app(settings, counts, topics.ids(settings, counts))
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 20, 20)
     sys.setswitchinterval(_SWITCH_S)
@@ -61,13 +62,37 @@ async def _run(settings: Settings, partitions: dict[str, int]) -> int:
     finally:
         if not start.done():
             start.cancel()
-        await app.stop()
+        try:
+            await asyncio.wait_for(app.stop(), _STOP_S)
+        except TimeoutError:  # the broker is away: aiokafka waits for it
+            _exit_at_once("Kafka did not let the worker leave in time")
         pump.cancel()
         if server is not None:
             await server.cleanup()
     if app.failure is not None:
         raise _as_monitor_error(app.failure)
     return 0
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """Set by the first SIGINT or SIGTERM; the second ends the process where it stands."""
+    stop = asyncio.Event()
+
+    def signalled() -> None:
+        if stop.is_set():
+            _exit_at_once("told so twice")
+        stop.set()
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, signalled)
+    return stop
+
+
+def _exit_at_once(why: str) -> None:
+    """Nothing is lost by it: only checkpoints count."""
+    sys.stderr.write(f"stream-monitor: ended at once, {why}; the next start goes on at the last checkpoint\n")
+    sys.stderr.flush()
+    os._exit(1)
 
 
 async def _until_over(app: MonitorApp, start: asyncio.Task[None], stop: asyncio.Event) -> None:
@@ -128,13 +153,3 @@ def _limit_arenas() -> None:
     """glibc gives every thread an arena that never shrinks; librdkafka and RocksDB have many threads."""
     with contextlib.suppress(AttributeError, OSError):  # another libc
         ctypes.CDLL(None).mallopt(-8, 2)  # M_ARENA_MAX
-
-
-def _configure_logging() -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    for name in ("faust", "mode", "aiokafka", "kafka"):
-        logging.getLogger(name).setLevel(logging.WARNING)

@@ -44,7 +44,9 @@ def key_parts(tag: bytes, key: bytes) -> tuple[int, bytes]:
 class PartitionState:
     """Reads and writes one partition of one table, which Faust has restored."""
 
-    def __init__(self, table: Any, partition: int, outbox: Outbox) -> None:
+    def __init__(self, table: Any, partition: int, outbox: Outbox, topic_id: str) -> None:
+        self.topic_id = topic_id
+        """Of the topic that the rows come from."""
         self.changelog: str = table.changelog_topic.get_topic_name()
         self._partition = partition
         self._outbox = outbox

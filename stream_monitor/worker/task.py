@@ -36,6 +36,8 @@ _COMMIT_TRIES = 20
 _COMMIT_PAUSE_S = 0.05
 """A commit that does not come through (a rebalance) is left to the next checkpoint."""
 
+_STUCK_MS = 15_000
+
 MAX_UNSAVED_ROWS = 700
 """With more of them a checkpoint comes early: saved rows of closed windows leave memory."""
 
@@ -77,6 +79,7 @@ class PartitionTask(ABC):
             meta = wire.row_in(stored)
             self.position = self.saved_position = meta.pop("position")
             self.counters = meta.pop("counters")
+            self._check_topic(meta.pop("topic_id"))
             self.restore(meta)
         committed = self._consumer.committed(self.tp)
         if committed and committed > self.saved_position:
@@ -86,24 +89,23 @@ class PartitionTask(ABC):
                 "topic, or reset the group's offsets to let the worker read again what the source still holds"
             )
 
+    def _check_topic(self, topic_id: str) -> None:
+        if topic_id != self.state.topic_id:
+            raise LostStateError(
+                f"topic {self.tp.topic} was deleted and made anew, and the table is of the old one. Make its "
+                f"changelog {self.state.changelog} anew too and delete the datadir, or choose another prefix"
+            )
+
     def unprocessed(self, batch: Batch) -> Sequence[Any]:
         """The batch's records that are not behind the position; after a restart a few are.
 
-        Raises LostBatchError where an earlier batch of this assignment never came here, and LostStateError where
-        the position is not of this topic.
+        Raises LostBatchError where an earlier batch of this assignment never came here.
         """
         records, position = batch.records, self.position
         if batch.follows is not None and (position is None or batch.follows >= position):
             raise LostBatchError(f"{self.tp}: a batch up to offset {batch.follows} was lost at {position}")
         if position is None or not records or records[0].offset >= position:
             return records
-        end = self._consumer.highwater(self.tp)
-        if end is not None and end < position:
-            raise LostStateError(
-                f"{self.tp.topic} partition {self.tp.partition} ends at {end}, but its table is at {position}: "
-                f"the topic was deleted and made anew. Delete its changelog {self.state.changelog} and the datadir "
-                "too, or choose another prefix"
-            )
         return [record for record in records if record.offset >= position]
 
     def count(self, name: str, times: int = 1) -> None:
@@ -147,6 +149,10 @@ class PartitionTask(ABC):
         """A checkpoint is under way."""
         return self._checkpoint is not None and not self._checkpoint.done()
 
+    def is_stuck(self, now_ms: int) -> bool:
+        """Kafka has not acknowledged the checkpoint under way for too long."""
+        return self.checkpointing and now_ms - self.checkpointed_at_ms > _STUCK_MS
+
     def is_due(self, now_ms: int) -> bool:
         """It is time for a checkpoint and there is something to save."""
         return (
@@ -173,7 +179,8 @@ class PartitionTask(ABC):
         self.flush(now_ms, idle_at_ms)
         self.checkpointed_at_ms = now_ms
         position, meta = self.position, self.meta()
-        stored = wire.row_out({**meta, "position": position, "counters": self.counters})
+        own = {"position": position, "counters": self.counters, "topic_id": self.state.topic_id}
+        stored = wire.row_out({**meta, **own})
         rows = self.dirty_rows()  # may send results, which belong to this checkpoint
         receipt, self.receipt = self.receipt, Receipt()
         failpoint.reach("before_rows")

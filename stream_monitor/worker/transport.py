@@ -5,17 +5,19 @@ event a fetch and partition: the event's value holds aiokafka's records, its off
 `app.batched_topics` are those with an agent; the others are the tables' changelogs (store.py).
 
 Faust commits what was acknowledged. Here nothing is: `allow_commit` says how far a partition's state is
-safe in Kafka, and that is all that is ever committed. See DESIGN 3.3 in docs/explanation.
+safe in Kafka, and that is all that is ever committed. See task.py.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import faust
 from aiokafka.consumer import fetcher
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP, ConsumerMessage
 
@@ -63,6 +65,8 @@ class BatchConsumer(Consumer):
         if not self.flow_active:
             await self.perform_seek()
             return
+        if self.app.rebalancing:  # Faust will empty the agents' queues before they go on
+            await self._put_back(records)
         for tp in await self._seek_again(records):
             del records[tp]
         for tp, message in self._messages(records):
@@ -70,7 +74,14 @@ class BatchConsumer(Consumer):
                 return
             if active is None or tp in active or tp in self._buffered_partitions:
                 self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+                self.delivered[tp] = message.offset
                 yield tp, message
+
+    async def _put_back(self, records: dict[Any, list[Any]]) -> None:
+        """What was fetched for the agents is not handed on now; it will be fetched again."""
+        early = [place for place in records if place.topic in self.app.batched_topics]
+        batches = {place: records.pop(place) for place in early}
+        await self._seek_to({TP(*place): batch[0].offset for place, batch in batches.items() if batch})
 
     def _messages(self, records: dict[Any, list[Any]]) -> Iterator[tuple[TP, Any]]:
         for topic_partition, batch in records.items():
@@ -81,7 +92,6 @@ class BatchConsumer(Consumer):
     def _batch_message(self, tp: TP, batch: list[Any]) -> ConsumerMessage:
         last = batch[-1]
         value = Batch(batch, self.delivered.get(tp))
-        self.delivered[tp] = last.offset
         return ConsumerMessage(
             tp.topic,
             tp.partition,
@@ -140,8 +150,13 @@ class BatchConsumer(Consumer):
         fresh = [tp for tp in batched if tp not in self._sought]
         if fresh:
             beginnings = {tp: offset or 0 for tp, offset in (await self.earliest_offsets(*fresh)).items()}
-            await self.seek_wait(beginnings)
+            await self._seek_to(beginnings)
             self._sought |= beginnings
+
+    async def _seek_to(self, places: Mapping[TP, int]) -> None:
+        """Seek the partitions that are still ours; whoever gets the others seeks them."""
+        with contextlib.suppress(IllegalStateError):  # given away this very moment: all is sought again
+            await self.seek_wait({tp: offset for tp, offset in places.items() if tp in self.assignment()})
 
     async def _seek_again(self, records: dict[Any, list[Any]]) -> list[Any]:
         """The partitions whose first batch since a seek is not from there: it was fetched before. Seeks again.
@@ -160,7 +175,7 @@ class BatchConsumer(Consumer):
                 del self._sought[tp]
                 continue
             self._missed[tp] = first
-            await self.seek_wait({tp: start})
+            await self._seek_to({tp: start})
             again.append(topic_partition)
         return again
 

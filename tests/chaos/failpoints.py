@@ -3,17 +3,22 @@
 python -m tests.chaos.failpoints [POINT …]
 
 Each point twice: started again on the same datadir, and on an empty one. The worker has checkpoints behind it when
-it is told to die, and windows to retire before it.
+it is told to die, and windows to retire before it. And once more: it is paused there until a successor has its
+partitions and has done its work, and goes on, with what it had not sent yet.
 """
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+
+import psutil
 
 from stream_monitor import replay, topics
 from stream_monitor.recording import Recorded
@@ -24,8 +29,9 @@ from tests.chaos.__main__ import DAY_MS, SPAN_MS
 from tests.chaos.fleet import Fleet, last_line
 from tests.chaos.load import load
 from tests.chaos.verdict import problems, settle
+from tests.workers import WorkerProcess, wait_for
 
-RECORDS, TIMES = 20_000, 2
+RECORDS, TIMES, ZOMBIE_TIMES = 20_000, 2, 5
 
 
 def visit(kafka: JarsKafka, point: str, *, forget: bool) -> list[str]:
@@ -59,6 +65,36 @@ def visit(kafka: JarsKafka, point: str, *, forget: bool) -> list[str]:
         fleet.close()
 
 
+def haunt(kafka: JarsKafka, point: str) -> list[str]:
+    """Pause at the point until a successor has done the work, go on; returns what is not as it should be."""
+    settings = Settings(broker=kafka.address, prefix=f"{point}-zombie")
+    topics.apply(settings, replication_factor=1)
+    start_ms = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS - DAY_MS - SPAN_MS // 2
+    records = list(load(8, RECORDS, start_ms, SPAN_MS, series=8))
+    fleet = Fleet(settings, Path(tempfile.mkdtemp(prefix="stream-monitor-failpoint-")), [])
+    try:
+        zombie = fleet.start("zombie", STREAM_MONITOR_FAILPOINT=f"{point}:{ZOMBIE_TIMES}:pause")
+        send(settings, records)
+        wait_for(lambda: is_stopped(zombie), 60, zombie)
+        del fleet.workers["zombie"]
+        fleet.start("successor")
+        settle(settings, fleet, 90)
+        zombie.process.send_signal(signal.SIGCONT)
+        time.sleep(5)
+        fleet.workers["zombie"] = zombie
+        settle(settings, fleet, 60)
+        return problems(settings, fleet)
+    except AssertionError as error:
+        return [str(error)]
+    finally:
+        fleet.close()
+
+
+def is_stopped(worker: WorkerProcess) -> bool:
+    """The process has stopped itself."""
+    return psutil.Process(worker.process.pid).status() == psutil.STATUS_STOPPED
+
+
 def send(settings: Settings, records: Sequence[Recorded]) -> None:
     """All of them, as fast as possible."""
     sender = replay.Sender(settings)
@@ -67,7 +103,7 @@ def send(settings: Settings, records: Sequence[Recorded]) -> None:
     sender.close()
 
 
-def died(worker) -> bool:
+def died(worker: WorkerProcess) -> bool:
     """By SIGKILL, within a minute."""
     deadline = time.monotonic() + 60
     while worker.process.poll() is None and time.monotonic() < deadline:
@@ -75,22 +111,35 @@ def died(worker) -> bool:
     return worker.process.poll() == -signal.SIGKILL
 
 
-def main(points: Sequence[str]) -> int:
+CASES = {
+    "same": ("started again on the same datadir", partial(visit, forget=False)),
+    "empty": ("started again on an empty datadir", partial(visit, forget=True)),
+    "zombie": ("paused beside a successor", haunt),
+}
+
+
+def main() -> int:
     """Visit the points; 1 if one of them went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("points", nargs="*", choices=[*POINTS, []])
+    parser.add_argument("--cases", default=",".join(CASES))
+    options = parser.parse_args()
+    points, cases = options.points or [*POINTS], options.cases.split(",")
     failed = 0
     kafka = JarsKafka()
     kafka.start()
     try:
-        for point in points or POINTS:
-            for forget in (False, True):
+        for point in points:
+            for case in cases:
+                if (point, case) == ("restore", "zombie"):
+                    continue  # it owns nothing yet
                 began = time.monotonic()
-                wrong = visit(kafka, point, forget=forget)
+                words, act = CASES[case]
+                wrong = act(kafka, point)
                 failed += bool(wrong)
-                where = "an empty datadir" if forget else "the same datadir"
-                print(
-                    f"{point}, then {where}: {'FAILED' if wrong else 'equal'}, {time.monotonic() - began:.0f} s",
-                    *wrong[:8], sep="\n  ", flush=True,
-                )  # fmt: skip
+                verdict = "FAILED" if wrong else "equal"
+                print(f"{point}, {words}: {verdict}, {time.monotonic() - began:.0f} s", *wrong[:8], sep="\n  ")
+                sys.stdout.flush()
     finally:
         kafka.close()
     print(f"{failed} failed" if failed else "all equal to the oracle")
@@ -98,4 +147,4 @@ def main(points: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

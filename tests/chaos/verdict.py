@@ -6,7 +6,8 @@ import json
 import time
 from collections import Counter
 
-from stream_monitor import offsets
+from stream_monitor import offsets, wire
+from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 from tests.chaos.fleet import Fleet
 from tests.chaos.oracle import expected
@@ -37,8 +38,29 @@ def problems(settings: Settings, fleet: Fleet, seconds: float = 90) -> list[str]
             break
         time.sleep(1)
     time.sleep(3)  # corrections of hours and days are written by the next checkpoint
-    lines = differences(metrics(settings), windows)
+    lines = differences(metrics(settings), windows) + _compacted(settings)
     return lines + _dead_letters(settings, rejected) + _conservation(settings, fleet, rejected, read)
+
+
+def _compacted(settings: Settings) -> list[str]:
+    """Kafka compacts to the last record of a key: of a window that has retired that is the best one."""
+    lines = []
+    for name in ("metrics.1m", "metrics.1h", "metrics.1d"):
+        best: dict = {}
+        last: dict = {}
+        newest_ms = 0
+        for key, value in everything(settings, name):
+            metric = wire.metric_from(value, KINDS)
+            newest_ms = max(newest_ms, metric.end_ms)
+            last[key] = metric
+            if key not in best or metric.supersedes(best[key]):
+                best[key] = metric
+        lines += [
+            f"{name} {key!r}: the last record has revision {last[key].revision}, the best {metric.revision}"
+            for key, metric in best.items()
+            if last[key].revision != metric.revision and metric.end_ms < newest_ms - 75 * 60_000
+        ]
+    return lines
 
 
 def _dead_letters(settings: Settings, rejected: dict) -> list[str]:
