@@ -42,7 +42,7 @@ clean:             ## remove what make made
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "stream-monitor needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(RUN): requirements/run.txt | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements/run.txt

@@ -135,5 +135,9 @@ def _program() -> Path:
         raise MonitorError("the embedded broker is not installed: pip install noida-db") from None
     if not path.is_file():
         raise MonitorError("the embedded broker has no program for this machine; use a real Kafka (--broker)")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    if not os.access(path, os.X_OK):  # the wheel has lost the bit
+        with contextlib.suppress(OSError):
+            path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    if not os.access(path, os.X_OK):
+        raise MonitorError(f"the embedded broker's program may not be run: chmod +x {path}")
     return path

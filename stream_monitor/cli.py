@@ -7,6 +7,9 @@ stands in the room it calls, imported when it is called, so that `--help` stays 
 
 from __future__ import annotations
 
+import contextlib
+import math
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -20,6 +23,32 @@ from stream_monitor.errors import MonitorError
 from stream_monitor.settings import Settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class Finite(click.FloatRange):
+    """A number in a range; `nan` and `inf` are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number, or click's error."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
+
+
+class ReplicationFactor(click.IntRange):
+    """-1, or 1 to 32767."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number, or click's error."""
+        number = int(super().convert(value, param, ctx))
+        if number == 0:
+            self.fail("it is -1 (the broker's default) or 1 to 32767", param, ctx)
+        return number
+
+
+RATE = Finite(min=0, min_open=True, max=5_000)
+POSITIVE = Finite(min=0, min_open=True)
 
 
 def connection_options(command: _Command) -> _Command:
@@ -41,7 +70,7 @@ def _settings(**flags: Any) -> Settings:
 @cli.command()
 @connection_options
 @click.option("--kinds", help="Log kinds to read, separated by commas.  [airflow,kafka,ml]")
-@click.option("--datadir", type=click.Path(path_type=Path), help="Its tables; one folder a worker.  [data]")
+@click.option("--datadir", metavar="PATH", help="Its tables; one folder a worker.  [data]")
 @click.option("--grace", type=float, help="Seconds from a window's end until it closes.  [10]")
 @click.option("--lateness", type=float, help="Seconds from a window's end until it retires.  [3600]")
 @click.option("--flush-interval", type=float, help="Seconds between provisional results.  [1]")
@@ -80,7 +109,12 @@ def topics_plan(**flags: Any) -> int:
 
 @topics.command("apply")
 @connection_options
-@click.option("--replication-factor", type=int, default=-1, help="Of new topics; -1: the broker's default.")
+@click.option(
+    "--replication-factor",
+    type=ReplicationFactor(-1, 32767),
+    default=-1,
+    help="Of new topics; -1: the broker's default.",
+)
 def topics_apply(replication_factor: int, **flags: Any) -> int:
     """Make the topics what topics/*.yaml says."""
     from stream_monitor import clients
@@ -99,7 +133,7 @@ def topics_apply(replication_factor: int, **flags: Any) -> int:
 @cli.command()
 @connection_options
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Times as fast as recorded.  [at once]")
+@click.option("--speed", type=POSITIVE, help="Times as fast as recorded.  [at once]")
 @click.option("--shift-to-now", is_flag=True, help="Move it in time, by whole minutes, so that it ends now.")
 @click.option("--keyless", is_flag=True, help="Leave out keys and partitions.")
 def replay(files: tuple[Path, ...], speed: float | None, shift_to_now: bool, keyless: bool, **flags: Any) -> int:
@@ -109,17 +143,20 @@ def replay(files: tuple[Path, ...], speed: float | None, shift_to_now: bool, key
 
     settings = _settings(**flags)
     clients.ensure_broker(settings)
-    sent = room.replay(settings, files, speed=speed, shift_to_now=shift_to_now, keyless=keyless, progress=True)
+    stopped = on_signals()
+    sent = room.replay(
+        settings, files, speed=speed, shift_to_now=shift_to_now, keyless=keyless, progress=True, stopped=stopped
+    )
     click.echo(f"{sent} records sent")
-    return 0
+    return 130 if stopped() else 0
 
 
 @cli.command()
 @connection_options
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=50.0, show_default=True)
+@click.option("--rate", type=RATE, default=50.0, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--incident", help="airflow-failures, consumer-lag or model-drift: begins now, for ten minutes.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="How long.  [until Ctrl-C]")
+@click.option("--seconds", type=POSITIVE, help="How long.  [until Ctrl-C]")
 def simulate(rate: float, seed: int, incident: str | None, seconds: float | None, **flags: Any) -> int:
     """Send the logs of a plausible pipeline, as time goes by."""
     from stream_monitor import clients
@@ -140,18 +177,18 @@ def simulate(rate: float, seed: int, incident: str | None, seconds: float | None
 @click.option("--hours", type=click.IntRange(1, 720), default=24, show_default=True, help="Up to now.")
 @click.option("--output", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
 @click.option("--server", is_flag=True, help="Again and again, until Ctrl-C.")
-@click.option(
-    "--interval", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds; with --server."
-)
+@click.option("--interval", type=Finite(min=1), help="Seconds; with --server.  [60]")
 @click.option("--known-components", help="airflow:dag/task,kafka:group/topic,…  [those seen in the range]")
-def report(component: str, hours: int, output: Any, server: bool, interval: float, **flags: Any) -> int:
+def report(component: str, hours: int, output: Any, server: bool, interval: float | None, **flags: Any) -> int:
     """What the metrics topics say of the last hours."""
     from stream_monitor import report as room
 
+    if interval is not None and not server:
+        raise click.UsageError("--interval goes with --server")
     settings = _settings(**flags)
     if server:
         return room.serve(
-            settings, on_signals(), component=component, hours=hours, output=output, interval_s=interval
+            settings, on_signals(), component=component, hours=hours, output=output, interval_s=interval or 60.0
         )
     return room.run(settings, component=component, hours=hours, output=output)
 
@@ -159,7 +196,9 @@ def report(component: str, hours: int, output: Any, server: bool, interval: floa
 @cli.command()
 @connection_options
 @click.option("--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="The newest ones.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="The newest ones."
+)
 def dlq(follow: bool, limit: int, **flags: Any) -> int:
     """What was rejected, why, and where it was read: one JSON object a line."""
     from stream_monitor import dlq as room
@@ -168,7 +207,7 @@ def dlq(follow: bool, limit: int, **flags: Any) -> int:
 
 
 @cli.command()
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=50.0, show_default=True)
+@click.option("--rate", type=RATE, default=50.0, show_default=True)
 @click.option("--incident", help="airflow-failures, consumer-lag or model-drift, from the start.")
 def demo(rate: float, incident: str | None) -> int:
     """Everything on this machine: a stand-in for Kafka, a day of logs, a live pipeline, the worker."""
@@ -178,16 +217,35 @@ def demo(rate: float, incident: str | None) -> int:
 
 
 def on_signals() -> Callable[[], bool]:
-    """From now on SIGINT and SIGTERM do nothing but make the returned function say True."""
+    """From now on SIGINT, SIGTERM and SIGHUP do nothing but make the returned function say True.
+
+    One that is ignored stays so (nohup).
+    """
     seen: list[int] = []
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, lambda number, _: seen.append(number))
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) is not signal.SIG_IGN:
+            signal.signal(signum, lambda number, _: seen.append(number))
     return lambda: bool(seen)
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    sys.exit(run(sys.argv[1:]))
+    _prepare_output()
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError:  # the device is full; said already, and the interpreter would say it again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = code or 1
+    sys.exit(code)
+
+
+def _prepare_output() -> None:
+    """Printing never fails for the terminal's encoding, nor where there is no stdout at all."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (until the end)
+    elif hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def run(arguments: list[str]) -> int:
@@ -196,16 +254,38 @@ def run(arguments: list[str]) -> int:
         code = cli.main(arguments, prog_name="stream-monitor", standalone_mode=False)
     except MonitorError as error:
         return _fail(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
     except click.ClickException as error:
         return _fail(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+    except SystemExit as ending:
+        if isinstance(ending.__context__, BrokenPipeError):  # click's exit where the reader has gone
+            return 0
+        raise
+    except OSError as error:
+        what = error.strerror or str(error)
+        return _fail(f"{error.filename}: {what}" if error.filename else what, 1)
+    except Exception as error:
+        reason = _kafka_reason(error)
+        if reason is None:
+            raise
+        return _fail(f"the broker failed: {reason}", 1)
     return code if isinstance(code, int) else 0
 
 
+def _kafka_reason(error: Exception) -> str | None:
+    """What a Kafka client said; None where it was none."""
+    from confluent_kafka import KafkaException
+
+    from stream_monitor.clients import reason
+
+    return reason(error) if isinstance(error, KafkaException) else None
+
+
 def _fail(message: str, code: int) -> int:
-    click.echo("stream-monitor: " + " ".join(message.split()), err=True)
+    with contextlib.suppress(OSError):  # the terminal has gone
+        click.echo("stream-monitor: " + " ".join(message.split()), err=True)
     return code

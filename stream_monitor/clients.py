@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Thread
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ClusterMetadata
 
-from stream_monitor.errors import BrokerUnavailableError, UsageError
+from stream_monitor.errors import BrokerUnavailableError, StoppedError, UsageError
 from stream_monitor.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_LOOK_S = 0.1
+"""How often a wait looks whether it should go on."""
 _quiet = logging.getLogger("stream_monitor.librdkafka")
 _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
@@ -31,7 +37,7 @@ def client_config(settings: Settings) -> dict[str, Any]:
         "client.id": "stream-monitor",
         "security.protocol": settings.security_protocol,
         "socket.timeout.ms": round(settings.request_timeout * 1000),
-        "socket.connection.setup.timeout.ms": round(settings.connect_timeout * 1000),
+        "socket.connection.setup.timeout.ms": max(1000, round(settings.connect_timeout * 1000)),  # its least
         "reconnect.backoff.max.ms": 2000,
         "broker.address.family": "any",
         "logger": _quiet,
@@ -85,22 +91,47 @@ def admin(settings: Settings) -> AdminClient:
     return AdminClient(client_config(settings))
 
 
-def ensure_broker(settings: Settings) -> ClusterMetadata:
+def ensure_broker(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> ClusterMetadata:
     """What the broker says of its topics, as soon as it answers.
 
-    Raises BrokerUnavailableError, one line, within `connect_timeout`.
+    Raises BrokerUnavailableError, one line, within `connect_timeout`, and StoppedError soon after `stopped()`.
     """
     failures: list[KafkaError] = []
     config: dict[str, Any] = {**client_config(settings), "error_cb": failures.append}
     try:
         client = AdminClient(config)
     except KafkaException as error:  # a TLS file that is none, for one
-        raise UsageError(f"the connection's settings are wrong: {error.args[0].str()}") from None
+        raise UsageError(f"the connection's settings are wrong: {reason(error)}") from None
     try:
-        return client.list_topics(timeout=settings.connect_timeout)
+        return _answer(client, settings.connect_timeout, stopped)
     except KafkaException as error:
         client.poll(0)
         raise BrokerUnavailableError(_why(settings, [*failures, error.args[0]])) from None
+
+
+def _answer(client: AdminClient, seconds: float, stopped: Callable[[], bool]) -> ClusterMetadata:
+    """The metadata, asked for in a thread of its own: a signal reaches no thread that waits in librdkafka."""
+    future: Future[ClusterMetadata] = Future()
+
+    def ask() -> None:
+        try:
+            future.set_result(client.list_topics(timeout=seconds))
+        except Exception as error:  # noqa: BLE001  (whoever waits gets it)
+            future.set_exception(error)
+
+    Thread(target=ask, daemon=True).start()
+    while True:
+        try:
+            return future.result(timeout=_LOOK_S)
+        except TimeoutError:
+            if stopped():
+                raise StoppedError("stopped while it waited for the broker") from None
+
+
+def reason(error: KafkaException) -> str:
+    """What a client's exception says, for a person."""
+    first = error.args[0] if error.args else error
+    return str(first.str() if isinstance(first, KafkaError) else first)
 
 
 def _why(settings: Settings, failures: list[KafkaError]) -> str:
@@ -127,7 +158,10 @@ def _check_pairs(settings: Settings) -> None:
             "set STREAM_MONITOR_SASL_USERNAME and STREAM_MONITOR_SASL_PASSWORD"
         )
     if (settings.ssl_certificate is None) != (settings.ssl_key is None):
-        raise UsageError("a client certificate needs its key: set both SSL_CERTIFICATE and SSL_KEY, or neither")
+        raise UsageError(
+            "a client certificate needs its key: "
+            "set both STREAM_MONITOR_SSL_CERTIFICATE and STREAM_MONITOR_SSL_KEY, or neither"
+        )
     for path in (settings.ssl_ca, settings.ssl_certificate, settings.ssl_key):
         if path is not None and not path.is_file():
             raise UsageError(f"the TLS file {path} is not there")

@@ -36,7 +36,7 @@ def run(*, rate: float, incident: str | None, stopped: Callable[[], bool]) -> in
         topics.apply(settings, replication_factor=1)
         with _process(settings, "worker", "--idle-after", "2") as worker:
             fixtures = [data_dir("fixtures") / f"example_{name}_logs.jsonl" for name in ("airflow", "kafka", "ml")]
-            sent = replay.replay(settings, fixtures, shift_to_now=True, progress=True)
+            sent = replay.replay(settings, fixtures, shift_to_now=True, progress=True, stopped=stopped)
             _say(
                 f"{sent} example logs of one day sent; the worker folds them (health on port {settings.http_port})"
             )
@@ -50,12 +50,12 @@ def run(*, rate: float, incident: str | None, stopped: Callable[[], bool]) -> in
 def _show(settings: Settings, worker: subprocess.Popen[bytes], stopped: Callable[[], bool]) -> int:
     if not sys.stdout.isatty():
         return report.run(settings, hours=25)
-    _say("Ctrl-C ends the demo; meanwhile, elsewhere: stream-monitor report --broker " + settings.broker)
 
     def over() -> bool:
         return stopped() or worker.poll() is not None
 
-    report.serve(settings, over, hours=1, interval_s=2)
+    hint = f"Ctrl-C ends the demo; elsewhere: stream-monitor report --broker {settings.broker}"
+    report.serve(settings, over, hours=1, interval_s=2, hint=hint)
     _check(worker)
     return 0
 

@@ -10,12 +10,16 @@ from collections.abc import Callable
 from confluent_kafka import TopicPartition
 
 from stream_monitor import clients, topics
+from stream_monitor.errors import MonitorError
 from stream_monitor.settings import Settings
 
 
 def run(settings: Settings, *, follow: bool, limit: int, stopped: Callable[[], bool]) -> int:
-    """Print the newest `limit` records, then, with `follow`, what comes. Returns 0; none is none."""
-    clients.ensure_broker(settings)
+    """Print the newest `limit` records, then, with `follow`, what comes. Returns 0; none is none.
+
+    Raises MonitorError where the broker stops answering before the newest are read.
+    """
+    clients.ensure_broker(settings, stopped)
     topics.check(settings, ("dlq",))
     topic = settings.topic("dlq")
     consumer = clients.consumer(settings)
@@ -36,6 +40,8 @@ def run(settings: Settings, *, follow: bool, limit: int, stopped: Callable[[], b
                     left -= 1
         for value in newest:
             _print(value)
+        if left > 0 and not stopped():
+            raise MonitorError(f"the broker stopped answering while {topic} was read; {left} records are left")
         while follow and not stopped():
             for message in consumer.consume(100, timeout=0.2):
                 if message.error() is None:

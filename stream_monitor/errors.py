@@ -19,5 +19,11 @@ class BrokerUnavailableError(MonitorError):
     """No Kafka broker answers at the address."""
 
 
+class StoppedError(MonitorError):
+    """A signal came before there was an answer: exit code 130."""
+
+    exit_code = 130
+
+
 class TopicMissingError(MonitorError):
     """A topic that is needed is not there, or is not as declared."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, TopicPartition
@@ -54,13 +54,19 @@ class _Rows:
         return self.by_series.get(series, {})
 
 
-def read_history(settings: Settings, within: Range, kinds: Mapping[str, Kind] | None = None) -> Snapshot:
+def read_history(
+    settings: Settings,
+    within: Range,
+    kinds: Mapping[str, Kind] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Snapshot:
     """Everything that the metrics topics hold of a range, up to their ends as of now.
 
-    Raises BrokerUnavailableError and TopicMissingError, one line each.
+    Raises BrokerUnavailableError and TopicMissingError, one line each, StoppedError where `stopped()` comes before
+    the broker answers, and KafkaException where it goes away.
     """
     kinds = KINDS if kinds is None else kinds
-    partitions = topics.counts_in(clients.ensure_broker(settings), settings)
+    partitions = topics.counts_in(clients.ensure_broker(settings, stopped), settings)
     topics.check(settings, _TOPICS, partitions)
     consumer = clients.consumer(settings, **{"queued.min.messages": 100_000, "fetch.queue.backoff.ms": 5})
     places = {settings.topic(name): partitions[name] for name in _TOPICS}

@@ -3,13 +3,13 @@
     {"topic":"logs.ml","partition":2,"timestamp":1705314600123,"key":"ml.predictor","headers":[],"value":{…}}
 
 `value` is an object (compact JSON, key order kept), a text (its UTF-8 bytes), null (a null value), or instead
-`value_base64` for any bytes. `topic` is without the prefix. `partition` may be null: the key decides.
+`value_base64` for any bytes. `topic` is one of logs.*, without the prefix. `partition` may be null: the key
+decides.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,8 +19,14 @@ from typing import Any
 import orjson
 
 from stream_monitor.errors import UsageError
+from stream_monitor.kinds import KINDS
+from stream_monitor.kinds.kafka import MAX_PARTITION
 
 MINUTE_MS = 60_000
+
+_TOPICS = tuple(f"logs.{kind}" for kind in KINDS)
+_LAST_MS = 253_402_300_799_999
+"""The end of the year 9999."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,32 +54,53 @@ def read(path: Path) -> Iterator[Recorded]:
 
 def _parse(line: bytes, where: str) -> Recorded:
     try:
-        plain = orjson.loads(line)
-        return Recorded(
-            topic=_checked(plain["topic"], str, "topic"),
-            timestamp_ms=_checked(plain["timestamp"], int, "timestamp"),
-            value=_value(plain),
-            key=_checked(plain.get("key"), str | None, "key"),
-            partition=_checked(plain.get("partition"), int | None, "partition"),
-            headers=tuple((str(name), str(value)) for name, value in plain.get("headers") or ()),
-        )
+        return _record(orjson.loads(line))
     except orjson.JSONDecodeError as error:
         raise UsageError(f"{where}: not JSON: {error}") from None
     except KeyError as error:
         raise UsageError(f"{where}: {error.args[0]} is missing") from None
-    except (TypeError, ValueError, AttributeError, binascii.Error) as error:
+    except (TypeError, ValueError) as error:
         raise UsageError(f"{where}: {error}") from None
 
 
-def _checked(value: Any, kind: Any, name: str) -> Any:
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{name}: {value!r} is not of the right type")
+def _record(plain: Any) -> Recorded:
+    """Raises TypeError or ValueError for what is not as it should be, KeyError for what is missing."""
+    if not isinstance(plain, dict):
+        raise TypeError("not an object")
+    topic, key = plain["topic"], plain.get("key")
+    if topic not in _TOPICS:
+        raise ValueError(f"topic: one of {', '.join(_TOPICS)}, not {topic!r}")
+    if not isinstance(key, str | None):
+        raise TypeError(f"key: a text or null, not {key!r}")
+    partition = plain.get("partition")
+    return Recorded(
+        topic=topic,
+        timestamp_ms=_whole(plain["timestamp"], "timestamp", _LAST_MS),
+        value=_value(plain),
+        key=key,
+        partition=None if partition is None else _whole(partition, "partition", MAX_PARTITION),
+        headers=_headers(plain.get("headers") or []),
+    )
+
+
+def _whole(value: Any, name: str, most: int) -> int:
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError(f"{name}: a whole number from 0 to {most}, not {value!r}")
     return value
+
+
+def _headers(value: Any) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
+        raise ValueError("headers: a list of pairs")
+    return tuple((str(name), str(text)) for name, text in value)
 
 
 def _value(plain: dict[str, Any]) -> bytes | None:
     if "value_base64" in plain:
-        return base64.b64decode(plain["value_base64"], validate=True)
+        try:
+            return base64.b64decode(plain["value_base64"], validate=True)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"value_base64: {error}") from None
     value = plain["value"]
     if value is None:
         return None

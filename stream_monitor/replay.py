@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,31 @@ from rich.console import Console
 from rich.progress import Progress
 
 from stream_monitor import clients, recording, topics
-from stream_monitor.errors import MonitorError, UsageError
+from stream_monitor.errors import MonitorError, StoppedError, UsageError
 from stream_monitor.recording import MINUTE_MS, Recorded
 from stream_monitor.settings import Settings
+
+_LOOK_S = 0.2
+_STOP_S = 5.0
+"""How long what was sent may take to be acknowledged after a signal."""
+
+
+def _never() -> bool:
+    return False
 
 
 class Sender:
     """Sends Recorded records. Bounded memory; `close` waits for every acknowledgement.
 
     Raises MonitorError, one line, where Kafka does not take a record. `keyless` leaves keys and partitions
-    out, as a producer would that ignores both.
+    out, as a producer would that ignores both. After `stopped()` nothing waits longer than 5 s.
     """
 
-    def __init__(self, settings: Settings, *, keyless: bool = False) -> None:
+    def __init__(self, settings: Settings, *, keyless: bool = False, stopped: Callable[[], bool] = _never) -> None:
         topics.check(settings)
         self._settings = settings
         self._keyless = keyless
+        self._stopped = stopped
         self._partitions = topics.partition_counts(settings)
         self._failure: str | None = None
         extra = {"partitioner": "random"} if keyless else {}
@@ -59,9 +68,9 @@ class Sender:
                     **place,
                 )
             except BufferError:
-                self._producer.poll(0.1)
+                self._make_room()
             except KafkaException as error:
-                raise MonitorError(f"cannot send to {record.topic}: {error.args[0].str()}") from None
+                raise MonitorError(f"cannot send to {record.topic}: {clients.reason(error)}") from None
             else:
                 break
         self.sent += 1
@@ -76,10 +85,21 @@ class Sender:
 
     def close(self) -> None:
         """Wait until all is acknowledged."""
-        left = self._producer.flush(self._settings.request_timeout * 4)
-        if left:
-            raise MonitorError(f"{left} records were not acknowledged by {self._settings.broker}")
+        begun = time.monotonic()
+        while left := self._producer.flush(_LOOK_S):
+            patience = _STOP_S if self._stopped() else self._settings.request_timeout * 4
+            if time.monotonic() - begun > patience:
+                raise MonitorError(
+                    f"{left} of {self.sent} records were not acknowledged by {self._settings.broker}"
+                )
         self.poll()
+
+    def _make_room(self) -> None:
+        """Wait a little for acknowledgements: the queue is full."""
+        self._producer.poll(0.1)
+        self.poll()
+        if self._stopped():
+            raise StoppedError(f"stopped while {self._settings.broker} took no records")
 
     def _delivered(self, error: Any, message: Any) -> None:
         if error is not None:
@@ -95,8 +115,9 @@ def replay(
     shift_to_now: bool = False,
     keyless: bool = False,
     progress: bool = False,
+    stopped: Callable[[], bool] = _never,
 ) -> int:
-    """Send recorded topics, merged by timestamp; returns how many records.
+    """Send recorded topics, merged by timestamp, to their end or until `stopped()`; returns how many records.
 
     `speed` 2 is twice as fast as recorded, None as fast as possible. `shift_ms` moves everything in time by
     whole minutes; `shift_to_now` chooses it so that the last record is at most a minute old.
@@ -106,9 +127,9 @@ def replay(
         shift_ms = (time.time_ns() // 1_000_000 - last_ms) // MINUTE_MS * MINUTE_MS
     if shift_ms and shift_ms % MINUTE_MS:
         raise UsageError(f"a shift is a whole number of minutes, not {shift_ms} ms")
-    sender = Sender(settings, keyless=keyless)
+    sender = Sender(settings, keyless=keyless, stopped=stopped)
     with _bar(progress, total) as advance:
-        for record in _paced(_merged(paths), speed):
+        for record in _paced(_merged(paths), speed, stopped):
             sender.send(recording.shifted(record, shift_ms or 0))
             advance()
     sender.close()
@@ -131,16 +152,16 @@ def _measure(paths: Sequence[Path]) -> tuple[int, int]:
     return total, last_ms
 
 
-def _paced(records: Iterable[Recorded], speed: float | None) -> Iterator[Recorded]:
-    if speed is None:
-        yield from records
-        return
+def _paced(records: Iterable[Recorded], speed: float | None, stopped: Callable[[], bool]) -> Iterator[Recorded]:
     first_ms: int | None = None
     started = time.monotonic()
     for record in records:
         first_ms = record.timestamp_ms if first_ms is None else first_ms
-        due = started + (record.timestamp_ms - first_ms) / 1000 / speed
-        time.sleep(max(0.0, due - time.monotonic()))
+        due = started if speed is None else started + (record.timestamp_ms - first_ms) / 1000 / speed
+        while not stopped() and (wait := due - time.monotonic()) > 0:
+            time.sleep(min(wait, _LOOK_S))
+        if stopped():
+            return
         yield record
 
 

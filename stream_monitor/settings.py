@@ -7,15 +7,19 @@ the default. Nothing else in the project reads the environment.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stream_monitor.errors import UsageError
 
 Kind = Literal["airflow", "kafka", "ml"]
+
+_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def _split(value: Any) -> Any:
@@ -25,22 +29,46 @@ def _split(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+def _prefix(value: str) -> str:
+    if not _PREFIX.fullmatch(value):
+        raise ValueError(
+            f"letters, digits, . _ -, no spaces; at most 100, a letter or digit first; not {value[:120]!r}"
+        )
+    return value
+
+
+def _folder(value: Any) -> Any:
+    """An empty text would be the current folder."""
+    if value == "":
+        raise ValueError("it is empty; give a folder")
+    return value
+
+
+def _components(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        kind, _, entity = name.partition(":")
+        if kind not in get_args(Kind) or not entity:
+            raise ValueError(
+                f"{name[:120]!r} is not kind:entity, such as "
+                "airflow:dag/task, kafka:group/topic or ml:service/version"
+            )
+    return names
+
+
 class Settings(BaseSettings):
     """The settings, validated. Times are in seconds unless the name says `_ms`."""
 
-    model_config = SettingsConfigDict(env_prefix="STREAM_MONITOR_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="STREAM_MONITOR_", extra="ignore", frozen=True, allow_inf_nan=False
+    )
 
     # --- Kafka -----------------------------------------------------------------------------------
     broker: Annotated[str, Field(min_length=1, description="Bootstrap servers, host:port[,host:port…]")] = (
         "127.0.0.1:9092"
     )
-    prefix: Annotated[
-        str,
-        Field(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
-            description="First part of every topic's name",
-        ),
-    ] = "pipeline"
+    prefix: Annotated[str, AfterValidator(_prefix), Field(description="First part of every topic's name")] = (
+        "pipeline"
+    )
     security_protocol: Annotated[
         Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
         Field(description="How to speak to the broker"),
@@ -72,9 +100,11 @@ class Settings(BaseSettings):
     group_instance_id: Annotated[
         str | None, Field(description="Static membership: a restart keeps its partitions")
     ] = None
-    datadir: Annotated[Path, Field(description="Where the worker keeps its tables; one folder a worker")] = Path(
-        "data"
-    )
+    datadir: Annotated[
+        Path,
+        BeforeValidator(_folder),
+        Field(description="Where the worker keeps its tables; one folder a worker"),
+    ] = Path("data")
     session_timeout: Annotated[
         float, Field(ge=6, le=300, description="A silent worker loses its partitions after this")
     ] = 15.0
@@ -88,7 +118,7 @@ class Settings(BaseSettings):
     ] = 3600.0
     future_tolerance: Annotated[
         float,
-        Field(ge=0, le=3600, description="A log stamped further ahead of the clock is rejected"),
+        Field(ge=0, le=3600, description="A log this far ahead of its record's Kafka timestamp is rejected"),
     ] = 300.0
     flush_interval: Annotated[
         float, Field(gt=0, le=60, description="How often provisional results are published")
@@ -115,17 +145,21 @@ class Settings(BaseSettings):
         tuple[str, ...],
         NoDecode,
         BeforeValidator(_split),
+        AfterValidator(_components),
         Field(description="Entities that should be active (`airflow:dag/task`…), separated by commas"),
     ] = ()
 
     @classmethod
     def load(cls, **flags: Any) -> Settings:
-        """Flags that are not None win over the environment. Raises UsageError with one clear line."""
+        """Flags that are not None win over the environment. Raises UsageError with one clear line.
+
+        `flags` are all that the command has, also those that were not given: a message names no other.
+        """
         given = {name: value for name, value in flags.items() if value is not None}
         try:
             return cls(**given)
         except ValidationError as error:
-            raise UsageError(_first_line(error)) from None
+            raise UsageError(_first_line(error, flags)) from None
 
     @model_validator(mode="after")
     def _grace_before_lateness(self) -> Settings:
@@ -143,10 +177,21 @@ class Settings(BaseSettings):
         return f"{self.prefix}.monitor"
 
 
-def _first_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else "settings"
-    return (
-        f"setting {name} (--{name.replace('_', '-')} or STREAM_MONITOR_{name.upper()}): "
-        f"{first['msg']}, not {first.get('input')!r}"
-    )
+def _first_line(error: ValidationError, flags: Iterable[str]) -> str:
+    """What is wrong with which setting. A secret's value, and the settings as a whole, are never in it."""
+    first = error.errors(include_url=False)[0]
+    ours = first["type"] == "value_error"  # says itself what it did not like
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return message
+    name = str(first["loc"][0])
+    places = [f"--{name.replace('_', '-')}"] if name in flags else []
+    places.append(f"STREAM_MONITOR_{name.upper()}")
+    shown = "" if ours or _is_secret(name) else f", not {str(first['input'])[:120]!r}"
+    return f"setting {name} ({' or '.join(places)}): {message}{shown}"
+
+
+def _is_secret(name: str) -> bool:
+    """Also where it is not known what the setting is."""
+    field = Settings.model_fields.get(name)
+    return field is None or SecretStr in (field.annotation, *get_args(field.annotation))

@@ -190,7 +190,7 @@ def simulate(
     incidents = (Incident(incident, now, now + 10 * MINUTE_MS),) if incident else ()
     pipeline = SimulatedPipeline(seed, (rate * 6, rate * 30, rate * 24), incidents)
     minute = lru_cache(maxsize=4)(pipeline.minute)
-    sender = Sender(settings)
+    sender = Sender(settings, stopped=stopped)
     end = None if seconds is None else now + seconds * 1000
     sent_until, done = now, False
     while not done:

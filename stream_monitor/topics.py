@@ -7,6 +7,7 @@ because a series' place follows from them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ from stream_monitor.errors import MonitorError, TopicMissingError, UsageError
 from stream_monitor.settings import Settings
 
 _TIMEOUT_S = 30.0
+_LOOK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +209,10 @@ def _same(has: str | None, wants: str) -> bool:
 def apply(
     settings: Settings, topics: Iterable[Topic] | None = None, *, replication_factor: int = -1
 ) -> list[Change]:
-    """Make what plan says; returns what was done. Raises MonitorError for what is impossible or refused.
+    """Make what plan says; returns what was done, when the broker shows it.
 
-    `replication_factor` -1 is the broker's default.
+    Raises MonitorError for what is impossible or refused, or does not show within 30 s. `replication_factor` -1 is
+    the broker's default.
     """
     changes = plan(settings, topics)
     for change in changes:
@@ -218,7 +221,25 @@ def apply(
     admin = clients.admin(settings)
     for change in changes:
         _make(admin, change, replication_factor)
+    _wait_shown(admin, {change.topic: change.partitions for change in changes if change.partitions})
     return changes
+
+
+def _wait_shown(admin: AdminClient, wanted: Mapping[str, int]) -> None:
+    """Until the metadata have the partitions: a broker answers a request before all its parts know of it."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    left = dict(wanted)
+    while left:
+        found = admin.list_topics(timeout=_TIMEOUT_S).topics
+        left = {name: n for name, n in left.items() if name not in found or len(found[name].partitions) < n}
+        if left and time.monotonic() > deadline:
+            name, partitions = next(iter(left.items()))
+            raise MonitorError(
+                f"topic {name}: the broker took the request, but after {_TIMEOUT_S:g} s it does not show "
+                f"{partitions} partitions; look again with: stream-monitor topics plan"
+            )
+        if left:
+            time.sleep(_LOOK_S)
 
 
 def _make(admin: AdminClient, change: Change, replication_factor: int) -> None:
@@ -241,4 +262,4 @@ def _result(future: Any, topic: str) -> Any:
     try:
         return future.result(timeout=_TIMEOUT_S)
     except KafkaException as error:
-        raise MonitorError(f"topic {topic}: the broker refused: {error.args[0].str()}") from None
+        raise MonitorError(f"topic {topic}: the broker refused: {clients.reason(error)}") from None

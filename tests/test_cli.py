@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
+from stream_monitor import broker, cli, clients, offsets
 from stream_monitor.broker import EmbeddedBroker, free_port
+from stream_monitor.errors import MonitorError, UsageError
+from stream_monitor.settings import Settings
+from tests.workers import wait_for
 
 
 def run(*arguments, **environment):
@@ -32,6 +39,31 @@ def one_line(text):
 
 NOWHERE = "127.0.0.1:1"
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture
+def here(capsys):
+    """`run` without a process of its own: (exit code, stdout, stderr)."""
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+
+    def call(*arguments):
+        code = cli.run([*map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    yield call
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+
+
+def start(*arguments, **environment):
+    """A command that goes on."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "stream_monitor", *map(str, arguments)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
 
 @pytest.mark.parametrize(
     "arguments",
@@ -41,7 +73,7 @@ NOWHERE = "127.0.0.1:1"
 def test_no_broker(arguments, tmp_path):
     code, _, error = run(
         *arguments, "--broker", NOWHERE,
-        STREAM_MONITOR_CONNECT_TIMEOUT="1", STREAM_MONITOR_DATADIR=str(tmp_path),
+        STREAM_MONITOR_CONNECT_TIMEOUT="0.3", STREAM_MONITOR_DATADIR=str(tmp_path),
     )  # fmt: skip
     assert code == 1
     assert "no Kafka broker answers at 127.0.0.1:1" in one_line(error)
@@ -60,23 +92,172 @@ def test_no_broker(arguments, tmp_path):
         (("worker", "--grace", "-1"), "grace"),
         (("worker", "--grace", "90", "--lateness", "60"), "lateness"),
         (("worker", "--kinds", "airflow,spark"), "kinds"),
-        (("worker", "--prefix", "a b"), "prefix"),
+        (("worker", "--grace", "nan"), "grace"),
+        (("worker", "--prefix", "a b"), "letters, digits, . _ -, no spaces"),
+        (("worker", "--datadir", ""), "--datadir or STREAM_MONITOR_DATADIR): it is empty"),
         (("worker", "--broker", "kafka://x:1"), "host:port"),
         (("replay",), "FILES"),
+        (("replay", "x", "--speed", "nan"), "speed"),
         (("simulate", "--rate", "0"), "rate"),
+        (("simulate", "--rate", "nan"), "rate"),
+        (("simulate", "--rate", "inf"), "rate"),
+        (("simulate", "--rate", "1e12"), "rate"),
+        (("simulate", "--seconds", "nan"), "seconds"),
+        (("demo", "--rate", "nan"), "rate"),
         (("demo", "--incident", "flood"), "airflow-failures"),
+        (("topics", "apply", "--replication-factor", "-5"), "replication-factor"),
+        (("topics", "apply", "--replication-factor", "0"), "-1 (the broker's default) or 1 to 32767"),
+        (("topics", "apply", "--replication-factor", "99999"), "replication-factor"),
+        (("report", "--interval", "5"), "--interval goes with --server"),
+        (("report", "--server", "--interval", "inf"), "interval"),
+        (("report", "--known-components", "nonsense"), "'nonsense' is not kind:entity"),
+        (("report", "--known-components", "airflow:a,spark:b"), "'spark:b' is not kind:entity"),
+        (("dlq", "--limit", 10**30), "limit"),
     ],
 )
-def test_wrong_use(arguments, part):
-    code, _, error = run(*arguments)
+def test_wrong_use(arguments, part, here):
+    code, _, error = here(*arguments)
     assert code == 2
     assert part in one_line(error)
 
 
-def test_a_wrong_environment_variable_is_named():
-    code, _, error = run("report", STREAM_MONITOR_SESSION_TIMEOUT="soon")
+def test_a_wrong_environment_variable_is_named_and_no_flag_that_is_none(here, monkeypatch):
+    monkeypatch.setenv("STREAM_MONITOR_SESSION_TIMEOUT", "soon")
+    code, _, error = here("report")
     assert code == 2
-    assert "STREAM_MONITOR_SESSION_TIMEOUT" in one_line(error)
+    assert "(STREAM_MONITOR_SESSION_TIMEOUT)" in one_line(error)
+    assert "--session-timeout" not in error
+
+
+def test_half_a_certificate_names_the_variables(here, monkeypatch):
+    monkeypatch.setenv("STREAM_MONITOR_SSL_KEY", "key.pem")
+    code, _, error = here("report")
+    assert code == 2
+    assert "both STREAM_MONITOR_SSL_CERTIFICATE and STREAM_MONITOR_SSL_KEY" in one_line(error)
+
+
+def test_no_secret_is_ever_in_a_message(here, monkeypatch):
+    monkeypatch.setenv("STREAM_MONITOR_SASL_PASSWORD", "hunter2")
+    code, _, error = here("worker", "--grace", "100", "--lateness", "90")
+    assert (code, one_line(error)) == (2, "stream-monitor: grace (100 s) must be shorter than lateness (90 s)")
+    with pytest.raises(UsageError) as wrong:
+        Settings.load(sasl_password=["hunter2"])
+    assert "SASL_PASSWORD" in str(wrong.value)
+    assert "hunter2" not in str(wrong.value)
+
+
+@pytest.mark.parametrize("arguments", [(), ("topics",)])
+def test_without_a_command_the_help_is_printed_as_it_is(arguments, here):
+    code, _, error = here(*arguments)
+    assert code == 2
+    assert error.splitlines()[0].startswith("Usage: stream-monitor")
+    assert len(error.splitlines()) > 8
+
+
+def test_what_a_client_raises_is_one_line(here, monkeypatch):
+    def gone(*_):
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    monkeypatch.setattr(clients, "ensure_broker", gone)
+    for arguments in (("report",), ("dlq",), ("topics", "plan"), ("replay", "x")):
+        code, _, error = here(*arguments)
+        assert code == 1
+        assert "the broker failed: " in one_line(error)
+
+
+def test_a_signal_is_seen_and_one_that_is_ignored_stays_so(here):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stopped = cli.on_signals()
+    os.kill(os.getpid(), signal.SIGINT)
+    assert not stopped()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert stopped()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [(("report",), 130), (("report", "--server"), 0), (("dlq",), 130)]
+)
+def test_ctrl_c_while_it_waits_for_a_broker(arguments, expected):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        silent.settimeout(20)
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        process = start(*arguments, "--broker", address, STREAM_MONITOR_CONNECT_TIMEOUT="60")
+        try:
+            connection, _ = silent.accept()
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=5)
+            connection.close()
+        finally:
+            process.kill()
+    assert process.returncode == expected
+    assert "Traceback" not in error
+
+
+def test_ctrl_c_ends_a_replay_at_a_pace_and_says_what_was_sent(embedded, make_settings, tmp_path):
+    settings = make_settings(embedded)
+    file = tmp_path / "two.jsonl"
+    file.write_text("".join(f'{{"topic":"logs.ml","timestamp":{at},"value":{{}}}}\n' for at in (0, 3_600_000)))
+    process = start("replay", file, "--speed", 1, "--broker", embedded, "--prefix", settings.prefix)
+    try:
+        wait_for(lambda: sum(offsets.ends(settings, ("logs.ml",)).values()) == 1, 20)
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert (process.returncode, out, error) == (130, "1 records sent\n", "")
+
+
+def test_a_full_disk_is_one_line(embedded, make_settings):
+    settings = make_settings(embedded, apply=False)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "stream_monitor", "topics", "plan", "--broker", embedded, "--prefix",
+             settings.prefix], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "No space left" in one_line(done.stderr)
+
+
+def test_a_reader_that_goes_away_is_no_failure(embedded, make_settings):
+    settings = make_settings(embedded)
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "stream_monitor", "report", "--broker", embedded, "--prefix", settings.prefix],
+        stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_that_knows_only_ascii(embedded, make_settings):
+    settings = make_settings(embedded)
+    place = ("--broker", embedded, "--prefix", settings.prefix)
+    code, out, error = run("report", *place, PYTHONIOENCODING="ascii")
+    assert (code, error) == (0, "")
+    assert out.isascii()
+
+
+def test_a_datadir_that_is_a_file(embedded, make_settings, tmp_path):
+    settings = make_settings(embedded)
+    (tmp_path / "file").write_text("")
+    place = ("--broker", embedded, "--prefix", settings.prefix, "--http-port", 0)
+    code, _, error = run("worker", *place, "--datadir", tmp_path / "file")
+    assert code == 1
+    assert str(tmp_path / "file") in one_line(error)
+
+
+def test_the_stand_in_s_program_is_changed_only_where_it_may_not_be_run(monkeypatch):
+    def refused(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "chmod", refused)
+    assert broker._program().is_file()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(MonitorError, match=r"chmod \+x"):
+        broker._program()
 
 
 def test_missing_topics(embedded, tmp_path):
@@ -128,7 +309,7 @@ def test_an_empty_range_says_so(embedded, make_settings):
 
 
 def test_a_second_worker_on_one_datadir_or_on_the_stand_in_is_refused(embedded, make_settings, tmp_path):
-    from tests.workers import WorkerProcess, wait_for
+    from tests.workers import WorkerProcess
 
     settings = make_settings(embedded)
     with WorkerProcess(settings, tmp_path / "one") as worker:

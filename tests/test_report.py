@@ -13,20 +13,25 @@ import time
 
 import jsonschema
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from stream_monitor import clients, wire
+from stream_monitor import report as room
 from stream_monitor.core.aggregate import Aggregate
 from stream_monitor.core.metric import Metric
 from stream_monitor.core.snapshot import HourLine, Range, SeriesSnapshot, Snapshot
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
 from stream_monitor.data import data_dir
+from stream_monitor.errors import MonitorError, UsageError
 from stream_monitor.feed import read_history
 from stream_monitor.kinds import KINDS
 from stream_monitor.report import report_range
 from stream_monitor.report.build import build
+from stream_monitor.report.numbers import duration, number, span
 from stream_monitor.report.render_csv import render_csv, safe_cell
 from stream_monitor.report.render_json import render_json
 from stream_monitor.report.render_text import plain, render_text
+from stream_monitor.report.spark import spark
 from tests.workers import wait_for
 
 SCHEMA = json.loads((data_dir("docs") / "reference" / "report.schema.json").read_text())
@@ -66,7 +71,10 @@ def test_numbers_by_hand():
     assert ml["volume"] == {
         "unit": "predictions",
         "total": 4.0,
-        "per_hour": [{"hour": "2024-01-15T10:00:00Z", "volume": 4.0}],
+        "per_hour": [
+            {"hour": "2024-01-15T09:00:00Z", "volume": None},
+            {"hour": "2024-01-15T10:00:00Z", "volume": 4.0},
+        ],
     }
     assert (ml["active_components"], ml["known_components"]) == (1, 1)
     assert report["components"]["airflow"]["volume"]["total"] is None
@@ -89,6 +97,138 @@ def test_a_known_component_that_is_silent_is_named():
     assert report["components"]["airflow"]["silent_components"] == ["dag"]
     assert (report["active_components"], report["known_components"]) == (1, 3)
     assert "other/v1" in render_text(report)
+
+
+def test_every_hour_is_listed_and_an_outage_shows():
+    """Predictions in two of five hours: three hours are null, and "an hour" is a fifth."""
+    found = snapshot(prediction(NOW - 4 * HOUR_MS, 1), prediction(NOW - 60_000, 1))
+    found.range = Range(NOW - 5 * HOUR_MS, NOW)
+    report = build(found, KINDS, (), 5)
+    jsonschema.validate(report, SCHEMA)
+    ml = report["components"]["ml"]
+    volumes = [None, 1.0, None, None, None, 1.0]
+    assert [hour["volume"] for hour in ml["volume"]["per_hour"]] == volumes
+    assert [hour["volume"] for hour in ml["series"][0]["per_hour"]] == volumes
+    assert ml["series"][0]["per_hour"][0]["error_rate"] is None
+    text = render_text(report)
+    assert "  volume      2 predictions, 0.4 an hour\n" in text
+    assert "  per hour     █   █\n" in text
+    assert " · 5 h\n" in text
+    assert render_csv(report).count("ml,s/v") == 7
+
+
+def test_a_line_of_bars():
+    assert spark([None, 0, 1, 7]) == " .▂█"
+    assert spark([0, 0]) == ".."
+    assert spark([]) == "–"
+    assert len(spark([1.0] * 721)) <= 60
+    assert spark([4.0, None, 4.0, 4.0], 2) == "▅█"
+
+
+def test_numbers_for_a_person():
+    assert [number(value) for value in (None, 0, 0.5, 1234, 999_999_999_999, 1.234e12, 1e15)] == [
+        "–", "0", "0.5", "1,234", "999,999,999,999", "1.23e12", "1.00e15",
+    ]  # fmt: skip
+    assert [duration(ms) for ms in (None, 0, 840, 999.7, 29_200, 59_970, 201_000, 3_599_900, 7_500_000)] == [
+        "–", "0 ms", "840 ms", "1.0 s", "29.2 s", "1 min 0 s", "3 min 21 s", "1 h", "2 h 5 min",
+    ]  # fmt: skip
+    assert [span(seconds) for seconds in (60, 3600, 87_360, 1e18)] == ["1 min", "1 h", "24 h 16 min", "2.78e14 h"]
+
+
+def of(line, kind="airflow"):
+    """A report of one log."""
+    record = KINDS[kind].decode(line, NOW - 60_000)
+    found = Snapshot(Range(NOW - HOUR_MS, NOW))
+    one = SeriesSnapshot(KINDS[kind], record.labels, Aggregate.empty(KINDS[kind]), last_ms=NOW - 60_000)
+    one.whole.fold(KINDS[kind], record, 0, 0)
+    one.hours[window_start(NOW - 60_000, HOUR_MS)] = HourLine(0.0, 0, 1)
+    found.series[kind, record.labels] = one
+    return build(found, KINDS, (), 1)
+
+
+def test_a_volume_that_nothing_reported_is_a_dash():
+    text = render_text(of(b'{"dag_id":"d","duration":201}'))
+    assert "  volume      –\n" in text
+    assert "0.00 % (0 of 1 runs)" in text
+    assert "  duration    mean 3 min 21 s · " in text
+    assert text.splitlines()[12].split() == [
+        "d",
+        "–",
+        "0.00",
+        "%",
+        "3",
+        "min",
+        "21",
+        "s",
+        "3",
+        "min",
+        "21",
+        "s",
+        "1",
+    ]
+    text = render_text(of(b'{"consumer_group":"g","topic":"t","latency_ms":3}', "kafka"))
+    assert "  volume      –\n" in text
+    assert "(0 of 1 reports)" in text
+    line = b'{"consumer_group":"g","topic":"t","partition":0,"messages_per_second":0}'
+    assert "  volume      0 messages reported, 0 an hour\n" in render_text(of(line, "kafka"))
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_the_text_fits_and_its_rules_are_as_wide(width):
+    labels = [(f"{'service' * 12}{n}", "v") for n in range(3)]
+    report = build(snapshot(*(prediction(NOW - 60_000, 1e9, which) for which in labels)), KINDS, (), 1)
+    report["components"]["ml"]["exceptions"] = {"x" * 60 + str(n): 123_456_789 for n in range(9)}
+    report["components"]["ml"]["series"][0]["volume"] = 999_999_999_999
+    lines = render_text(report, width).splitlines()
+    assert max(map(len, lines)) <= width
+    rules = {len(line) for line in lines if line.startswith("──")}
+    assert rules == {max(len(line) for line in lines[3:])}
+    assert any("999,999,999,999" in line for line in lines)
+
+
+@pytest.mark.parametrize(("height", "rows"), [(100, 20), (30, 10), (24, 4), (21, 1)])
+def test_live_it_shows_as_many_rows_as_fit(height, rows):
+    labels = [(f"service{n:02}", "v") for n in range(20)]
+    report = build(snapshot(*(prediction(NOW - 60_000, 1, which) for which in labels)), KINDS, (), 1)
+    text = render_text(report, 80, height)
+    assert text.count("\n") == height if rows < 20 else text.count("\n") < height
+    assert text.count("  service") == rows
+    assert (f"… and {20 - rows} more" in text) == (rows < 20)
+    assert render_text(report, 80, 8).count("\n") == 8
+    assert "more lines" in render_text(report, 80, 8)
+
+
+class Screen(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_the_hint_is_the_last_line_of_every_round(make_settings, monkeypatch):
+    """Also of a round that fails, whatever fails; a second signal is not needed."""
+    report = build(snapshot(prediction(NOW - 60_000, 1)), KINDS, (), 1)
+    rounds = [MonitorError("a"), KafkaException(KafkaError(KafkaError._TRANSPORT)), report]
+    screen, errors = Screen(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(sys, "stderr", errors)
+    monkeypatch.setenv("LINES", "20")
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def read(*_):
+        now = rounds.pop(0)
+        if isinstance(now, Exception):
+            raise now
+        return now
+
+    monkeypatch.setattr(room, "_read", read)
+    settings = make_settings("127.0.0.1:1", apply=False)
+    assert room.serve(settings, lambda: not rounds, interval_s=0, hint="Ctrl-C ends it") == 0
+    assert len(errors.getvalue().splitlines()) == 2
+    shown = screen.getvalue().split("\x1b[2J\x1b[H")
+    assert shown[0] == "Ctrl-C ends it\n" * 2
+    assert shown[1].splitlines()[-1] == "Ctrl-C ends it"
+    assert shown[1].count("\n") < 20
+    with pytest.raises(UsageError):
+        room.serve(make_settings("nowhere", apply=False), lambda: False)
 
 
 def test_a_component_is_active_for_five_minutes():
@@ -188,6 +328,7 @@ def test_the_server_repeats_until_it_is_stopped(embedded, make_settings):
         process.stdout.close()
 
 
+@pytest.mark.broker
 def test_the_server_survives_a_broker_that_goes_away(make_settings, tmp_path):
     from stream_monitor.broker import EmbeddedBroker
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -55,6 +56,27 @@ class TestOnABroker:
         settings = make_settings(broker, apply=False)
         with pytest.raises(TopicMissingError, match=f"{settings.prefix}.*topics apply"):
             topics.check(settings)
+
+
+class SlowAdmin:
+    """Shows what was made one look later."""
+
+    def __init__(self, *counts):
+        self.counts = list(counts)
+
+    def list_topics(self, timeout):
+        count = self.counts.pop(0) if len(self.counts) > 1 else self.counts[0]
+        found = {} if count is None else {"p.logs.ml": SimpleNamespace(partitions=dict.fromkeys(range(count)))}
+        return SimpleNamespace(topics=found)
+
+
+def test_apply_returns_when_the_broker_shows_what_was_made(monkeypatch):
+    admin = SlowAdmin(None, 2, 4)
+    topics._wait_shown(admin, {"p.logs.ml": 4})
+    assert admin.counts == [4]
+    monkeypatch.setattr(topics, "_TIMEOUT_S", 0.01)
+    with pytest.raises(MonitorError, match=r"p\.logs\.ml.* does not show 4 partitions"):
+        topics._wait_shown(SlowAdmin(2), {"p.logs.ml": 4})
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A snapshot → the report as plain data: what `--output json` prints. docs/reference/report.md describes it.
 
-A number without data is None (null); nothing is 0 that was not counted.
+A number without data is None (null); nothing is 0 that was not counted. An hour without data is there, null.
 """
 
 from __future__ import annotations
@@ -12,17 +12,21 @@ from stream_monitor import wire
 from stream_monitor.core.aggregate import Aggregate
 from stream_monitor.core.distribution import MICRO
 from stream_monitor.core.record import Kind
-from stream_monitor.core.snapshot import SeriesSnapshot, Snapshot, whole_of
+from stream_monitor.core.snapshot import HourLine, Range, SeriesSnapshot, Snapshot, whole_of
+from stream_monitor.core.window import HOUR_MS, window_start
 
 UNITS = {"airflow": "records processed", "kafka": "messages", "ml": "predictions"}
 
 Plain = dict[str, Any]
 
+_Hours = list[tuple[int, str]]
+"""The hours of a range: start, and how it is written."""
+
 
 def build(snapshot: Snapshot, kinds: Mapping[str, Kind], known: Iterable[str], hours: int) -> Plain:
     """The report of all `kinds`. `known` are components as `airflow:dag/task`; empty: those seen in the range."""
-    known = tuple(known)
-    sections = {name: _section(snapshot, kind, known) for name, kind in kinds.items()}
+    known, all_hours = tuple(known), _hours(snapshot.range)
+    sections = {name: _section(snapshot, kind, known, all_hours) for name, kind in kinds.items()}
     return {
         "v": 1,
         "range": {
@@ -39,7 +43,13 @@ def build(snapshot: Snapshot, kinds: Mapping[str, Kind], known: Iterable[str], h
     }
 
 
-def _section(snapshot: Snapshot, kind: Kind, known: tuple[str, ...]) -> Plain:
+def _hours(within: Range) -> _Hours:
+    """Every hour that a part of the range lies in."""
+    starts = range(window_start(within.from_ms, HOUR_MS), within.to_ms, HOUR_MS)
+    return [(start, wire.iso_second(start)) for start in starts]
+
+
+def _section(snapshot: Snapshot, kind: Kind, known: tuple[str, ...], hours: _Hours) -> Plain:
     series = snapshot.of_kind(kind.name)
     active = {one.entity for one in series if snapshot.is_active(one)}
     mine = {name.removeprefix(f"{kind.name}:") for name in known if name.startswith(f"{kind.name}:")}
@@ -50,14 +60,14 @@ def _section(snapshot: Snapshot, kind: Kind, known: tuple[str, ...]) -> Plain:
         "active_components": len(active & expected),
         "known_components": len(expected),
         "silent_components": sorted(expected - active),
-        "volume": _volume(kind, whole, series),
+        "volume": _volume(kind, whole, series, hours),
         **_numbers(kind, whole, bool(series)),
         **_kind_numbers(kind, series, whole),
-        "series": [_series(snapshot, one) for one in series],
+        "series": [_series(snapshot, one, hours) for one in series],
     }
 
 
-def _volume(kind: Kind, whole: Aggregate, series: list[SeriesSnapshot]) -> Plain:
+def _volume(kind: Kind, whole: Aggregate, series: list[SeriesSnapshot], hours: _Hours) -> Plain:
     per_hour: dict[int, float] = {}
     for one in series:
         for start, hour in one.hours.items():
@@ -66,7 +76,8 @@ def _volume(kind: Kind, whole: Aggregate, series: list[SeriesSnapshot]) -> Plain
         "unit": UNITS.get(kind.name, "records"),
         "total": round(whole.settled_volume_micro() / MICRO, 6) if series else None,
         "per_hour": [
-            {"hour": wire.iso_second(start), "volume": round(v, 6)} for start, v in sorted(per_hour.items())
+            {"hour": name, "volume": round(per_hour[start], 6) if start in per_hour else None}
+            for start, name in hours
         ],
     }
 
@@ -108,7 +119,19 @@ def _kind_numbers(kind: Kind, series: list[SeriesSnapshot], whole: Aggregate) ->
     return extra
 
 
-def _series(snapshot: Snapshot, one: SeriesSnapshot) -> Plain:
+def _hour(name: str, hour: HourLine | None) -> Plain:
+    if hour is None:
+        return {"hour": name, "volume": None, "errors": None, "of": None, "error_rate": None}
+    return {
+        "hour": name,
+        "volume": round(hour.volume, 6),
+        "errors": hour.errors,
+        "of": hour.of,
+        "error_rate": hour.errors / hour.of if hour.of else None,
+    }
+
+
+def _series(snapshot: Snapshot, one: SeriesSnapshot, hours: _Hours) -> Plain:
     whole = one.whole
     out: Plain = {
         "entity": one.entity,
@@ -118,16 +141,7 @@ def _series(snapshot: Snapshot, one: SeriesSnapshot) -> Plain:
         "records": whole.records,
         "volume": round(whole.settled_volume_micro() / MICRO, 6),
         **_numbers(one.kind, whole, True),
-        "per_hour": [
-            {
-                "hour": wire.iso_second(start),
-                "volume": round(hour.volume, 6),
-                "errors": hour.errors,
-                "of": hour.of,
-                "error_rate": hour.errors / hour.of if hour.of else None,
-            }
-            for start, hour in sorted(one.hours.items())
-        ],
+        "per_hour": [_hour(name, one.hours.get(start)) for start, name in hours],
     }
     if one.kind.gauges:
         out["lag"] = _lag(one)
