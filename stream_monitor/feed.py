@@ -32,9 +32,11 @@ class _Rows:
     """The winning record of each window, by series and start, undecoded but for a line."""
 
     by_series: dict[SeriesId, _Windows] = field(default_factory=dict)
+    newest_ms: dict[tuple[int, str], int] = field(default_factory=dict)
+    """By (partition, kind): the start of the newest window."""
     unreadable: int = 0
 
-    def take(self, value: bytes | None, kinds: Mapping[str, Kind]) -> None:
+    def take(self, value: bytes | None, kinds: Mapping[str, Kind], partition: int = 0) -> None:
         """Keep the record if it is the newest of its window."""
         try:
             line = wire.metric_line(value or b"")
@@ -44,6 +46,8 @@ class _Rows:
             return
         if kind not in kinds:
             return
+        place = (partition, kind)
+        self.newest_ms[place] = max(self.newest_ms.get(place, 0), start_ms)
         windows = self.by_series.setdefault((kind, labels), {})
         seen = windows.get(start_ms)
         if seen is None or (line.revision, line.final) > (seen[0].revision, seen[0].final):
@@ -72,12 +76,12 @@ def read_history(
     places = {settings.topic(name): partitions[name] for name in _TOPICS}
     try:
         recent = max(within.from_ms, window_start(within.to_ms, HOUR_MS) - HOUR_MS)
-        since = dict(zip(places, (within.from_ms, within.from_ms, recent, recent), strict=True))
+        starts = (within.from_ms, within.from_ms, recent, recent)
+        since = {t: [start] * places[t] for t, start in zip(places, starts, strict=True)}
         rows = _read(consumer, places, since, kinds)
-        needed = _minutes_since(within, rows[1], kinds)
-        if needed < recent:  # hours are missing: their minutes make up for them
-            minutes = {settings.topic(name): needed for name in _TOPICS[2:]}
-            rows[2:] = _read(consumer, places, minutes, kinds)
+        needed = _minutes_since(within, rows[1], places[settings.topic("metrics.1h")])
+        if min(needed) < recent:  # hours are missing: their minutes make up for them
+            rows[2:] = _read(consumer, places, {settings.topic(name): needed for name in _TOPICS[2:]}, kinds)
     finally:
         consumer.close()
     days, hours, minute_rows, live = rows
@@ -87,32 +91,38 @@ def read_history(
     return _snapshot(within, days, hours, minute_rows, live.unreadable, kinds)
 
 
-def _minutes_since(within: Range, hours: _Rows, kinds: Mapping[str, Kind]) -> int:
-    """From when on minutes are needed: the newest hour that every kind has a row of, else the whole range."""
-    newest: dict[str, int] = {}
-    for (kind, _), windows in hours.by_series.items():
-        newest[kind] = max(newest.get(kind, 0), *windows)
-    if within.from_ms % HOUR_MS or len(newest) < len(kinds):
-        return within.from_ms
-    oldest = min(newest.values())
-    return max(within.from_ms, oldest)
+def _minutes_since(within: Range, hours: _Rows, partitions: int) -> list[int]:
+    """By partition, from when on minutes are needed: the newest hour that every kind with hours has there.
+
+    A partition's merge may lag behind the others'; one without hours needs all its minutes, if it has any.
+    """
+    if within.from_ms % HOUR_MS:
+        return [within.from_ms] * partitions
+    newest: dict[int, int] = {}
+    for (partition, _), start_ms in hours.newest_ms.items():
+        newest[partition] = min(newest.get(partition, start_ms), start_ms)
+    return [newest.get(partition, within.from_ms) for partition in range(partitions)]
+
+
+_Since = Mapping[str, list[int]]
+"""By topic: for each partition the time from which on it is read, in UTC milliseconds."""
 
 
 def _read(
-    consumer: Consumer, partitions: Mapping[str, int], since_ms: Mapping[str, int], kinds: Mapping[str, Kind]
+    consumer: Consumer, partitions: Mapping[str, int], since_ms: _Since, kinds: Mapping[str, Kind]
 ) -> list[_Rows]:
     """The rows of each topic in `since_ms`, in its order."""
     rows = {topic: _Rows() for topic in since_ms}
-    for topic, value in _values(consumer, partitions, since_ms):
-        rows[topic].take(value, kinds)
+    for topic, partition, value in _values(consumer, partitions, since_ms):
+        rows[topic].take(value, kinds, partition)
     return list(rows.values())
 
 
 def _values(
-    consumer: Consumer, partitions: Mapping[str, int], since_ms: Mapping[str, int]
-) -> Iterator[tuple[str, bytes | None]]:
-    """(topic, value) of the topics' records, from the first of each partition that is not before a time."""
-    wanted = [TopicPartition(t, p, since) for t, since in since_ms.items() for p in range(partitions[t])]
+    consumer: Consumer, partitions: Mapping[str, int], since_ms: _Since
+) -> Iterator[tuple[str, int, bytes | None]]:
+    """(topic, partition, value) of the topics' records, of each partition from the first one of its time on."""
+    wanted = [TopicPartition(t, p, since[p]) for t, since in since_ms.items() for p in range(partitions[t])]
     ends = {}
     starts = []
     for place in consumer.offsets_for_times(wanted, timeout=10):
@@ -129,7 +139,7 @@ def _values(
             raise MonitorError(f"the broker stopped answering while {', '.join(since_ms)} were read")
         for message in messages:
             if message.error() is None:
-                yield message.topic() or "", message.value()
+                yield message.topic() or "", message.partition() or 0, message.value()
         for place in consumer.position([TopicPartition(*where) for where in ends]):
             if place.offset >= ends[place.topic, place.partition]:
                 del ends[place.topic, place.partition]

@@ -300,6 +300,26 @@ def test_history_is_read_without_overlap_and_the_newest_revision_wins(embedded, 
         assert sum(hour.volume for hour in one.hours.values()) == wanted
 
 
+def test_a_partition_whose_hours_lag_behind_gives_its_minutes(embedded, make_settings):
+    settings = make_settings(embedded)
+    now = time.time_ns() // 1_000_000
+    hour = window_start(now, HOUR_MS)
+    series = [f"s{n}" for n in range(20)]
+    ahead = {s for s in series if wire.partition_for(wire.series_key("ml", (s, "v")), 4) != 0}
+    assert 0 < len(ahead) < 20
+    results = []
+    for name in series:
+        for back in range(1, 6):
+            start = hour - back * HOUR_MS
+            whole = Aggregate.empty(KINDS["ml"])
+            whole.fold(KINDS["ml"], prediction(start, 5, (name, "v")), 0, 0)
+            sizes = (MINUTE_MS, HOUR_MS) if name in ahead or back > 3 else (MINUTE_MS,)
+            results += [Metric(KINDS["ml"], (name, "v"), start, size, True, whole) for size in sizes]
+    publish(settings, results)
+    found = read_history(settings, Range(hour - 5 * HOUR_MS, now))
+    assert {one.labels[0]: one.whole.records for one in found.series.values()} == dict.fromkeys(series, 5)
+
+
 def test_unreadable_records_are_counted_and_left_out(embedded, make_settings):
     settings = make_settings(embedded)
     producer = clients.producer(settings)

@@ -118,3 +118,18 @@ def test_what_is_no_metric_is_an_error_of_ours(raw):
         wire.metric_from(raw, KINDS)
     with pytest.raises(wire.WireError):
         wire.metric_line(raw)
+
+
+def test_a_volume_beyond_64_bits_is_a_number_in_json():
+    kind = KINDS["kafka"]
+    whole = Aggregate.empty(kind)
+    whole.records, whole.volume_micro = 1, 10**30
+    value = wire.metric_value(Metric(kind, ("g", "t"), 0, 60_000, True, whole), "logs.kafka")
+    assert json.loads(value)["volume"] == 1e24
+    assert wire.metric_from(value, KINDS).volume == 1e24
+
+
+@pytest.mark.parametrize(("value", "cut"), [(b"x" * 4096, False), (b"x" * 4097, True), (b"\xff" * 12_000, True)])
+def test_a_dead_letter_says_whether_its_value_was_cut(value, cut):
+    _, letter = wire.dlq_record(Rejected("not_json", ""), "ml", ("t", 0, 0, 0), value)
+    assert json.loads(letter)["truncated"] is cut

@@ -9,7 +9,7 @@ import time
 import pytest
 from confluent_kafka import TopicPartition
 
-from stream_monitor import clients, recording, replay
+from stream_monitor import clients, recording, replay, topics
 from stream_monitor.core.window import DAY_MS
 from stream_monitor.recording import Recorded
 from tests.expected import FIXTURES, differences, fixture_windows
@@ -95,6 +95,24 @@ class TestTheTablesAreTheState:
         (minute,) = [metric for key, metric in metrics(settings).items() if key[2] == 60]
         latency = minute.aggregate.measures[0]
         assert (latency.count, latency.sum, latency.min, latency.max) == (500, 203_000.0, 10, 1000)
+
+
+def test_a_topic_made_anew_stops_the_worker_with_one_line(kafka, make_settings):
+    settings = make_settings(kafka)
+    now = time.time_ns() // 1_000_000
+    with WorkerProcess(settings) as worker:
+        send(settings, [prediction(now, 10) for _ in range(300)])
+        wait_settled(settings, 60, worker)
+        assert worker.stop() == 0
+    admin = clients.admin(settings)
+    name = settings.topic("logs.ml")
+    admin.delete_topics([name])[name].result(30)
+    time.sleep(2)
+    topics.apply(settings, replication_factor=1)
+    send(settings, [prediction(now, 10) for _ in range(400)])
+    with WorkerProcess(settings) as worker:
+        assert worker.process.wait(60) == 1
+        assert f"topic {name} was deleted and made anew" in worker.log.read_text().splitlines()[-1]
 
 
 def forget_source(settings, partition, until):

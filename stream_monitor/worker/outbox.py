@@ -66,6 +66,7 @@ class Outbox:
             settings,
             **{
                 "linger.ms": 20,
+                "message.max.bytes": 8 << 20,  # as the topics allow
                 "queue.buffering.max.kbytes": 32768,
                 "queue.buffering.max.messages": 50_000,
                 "delivery.timeout.ms": 120_000,

@@ -75,7 +75,7 @@ async def _run(settings: Settings) -> int:
 
 
 def _stop_on_signals() -> asyncio.Event:
-    """Set by the first SIGINT or SIGTERM; the second ends the process where it stands."""
+    """Set by the first SIGINT, SIGTERM or SIGHUP; the second ends the process where it stands."""
     stop = asyncio.Event()
 
     def signalled() -> None:
@@ -83,7 +83,7 @@ def _stop_on_signals() -> asyncio.Event:
             _exit_at_once("told so twice")
         stop.set()
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(signum, signalled)
     return stop
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stream_monitor import wire
 from stream_monitor.core import tally
-from stream_monitor.core.aggregate import Aggregate, merged
+from stream_monitor.core.aggregate import MAX_GAUGE_KEYS, Aggregate, merged
 from stream_monitor.core.metric import Metric
 from stream_monitor.core.record import OTHER, Kind, Record
 from stream_monitor.kinds import KINDS
@@ -177,3 +177,25 @@ def test_a_tally_over_its_bound_is_the_same_in_any_order():
         results.append(whole)
     assert all(result == results[0] for result in results)
     assert len(results[0]) == tally.MAX_NAMES + 1
+
+
+def gauged(key, at, rate):
+    return Record(
+        labels=("g", "t"), timestamp_ms=1_705_314_600_000 + at, is_error=False, counted=True, failed=False,
+        volume_micro=0, exception=None, values=(None,), gauge_key=str(key), gauges=(1.0, float(rate)), label=None,
+    )  # fmt: skip
+
+
+def test_more_partitions_than_are_told_apart_are_one_in_any_order():
+    kind = KINDS["kafka"]
+    items = [(n, gauged(n % 700, n % 60_000, n)) for n in range(2100)]
+    whole = folded(kind, items)
+    shuffled = items.copy()
+    random.Random(1).shuffle(shuffled)
+    assert folded(kind, shuffled) == whole
+    assert merged(kind, [folded(kind, shuffled[i::3]) for i in range(3)]) == whole
+    for gauge in whole.gauges:
+        assert len(gauge) == MAX_GAUGE_KEYS + 1
+        assert OTHER in gauge
+    assert sum(value[4] for value in whole.gauges[1].values()) == 2100
+    assert len(wire.aggregate_out(whole)) < 50_000
