@@ -27,6 +27,26 @@ test-kafka: $(DEV) ## the tests that need Apache Kafka; here a skip is a failure
 bench: $(DEV)      ## records/s of one worker beside the floor, on Apache Kafka
 	$(BIN)/python -m bench
 
+CHAOS = $(BIN)/python -m tests.chaos
+.PHONY: chaos failpoints recovery bomb fuzz soak
+chaos: $(DEV)      ## 20 runs on Apache Kafka: kills, pauses, rebalances, a broker restarted; equal to an oracle
+	$(CHAOS)
+
+failpoints: $(DEV) ## die (and be paused) at every fail-point; equal to an oracle
+	$(CHAOS).failpoints
+
+recovery: $(DEV)   ## how long a killed worker takes, on its disk and on an empty one
+	$(CHAOS).recovery
+
+bomb: $(DEV)       ## a million series against the series cap
+	$(CHAOS).bomb
+
+fuzz: $(DEV)       ## a million fuzzed records
+	$(CHAOS).fuzz
+
+soak: $(DEV)       ## twenty minutes at a fixed rate: memory, files and disk stay flat
+	$(CHAOS).soak
+
 lint: $(DEV)       ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

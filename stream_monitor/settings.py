@@ -120,6 +120,14 @@ class Settings(BaseSettings):
         float,
         Field(ge=0, le=3600, description="A log this far ahead of its record's Kafka timestamp is rejected"),
     ] = 300.0
+    max_series: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="Series that a source partition may have at a time; the others are counted as `__other__`",
+        ),
+    ] = 5000
     flush_interval: Annotated[
         float, Field(gt=0, le=60, description="How often provisional results are published")
     ] = 1.0

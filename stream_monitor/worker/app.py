@@ -25,7 +25,7 @@ from stream_monitor.worker.merge import MergeTask
 from stream_monitor.worker.outbox import Outbox
 from stream_monitor.worker.owners import Owners
 from stream_monitor.worker.state import PartitionState
-from stream_monitor.worker.store import StateTable
+from stream_monitor.worker.store import Restored, StateTable
 from stream_monitor.worker.task import PartitionTask
 from stream_monitor.worker.transport import BatchConsumer, BatchTransport, RawSchema
 
@@ -53,6 +53,7 @@ class MonitorApp(faust.App):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.restored = Restored()
         self.ticking = asyncio.Lock()
         """Held while the clock ticks."""
 

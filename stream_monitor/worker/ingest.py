@@ -7,14 +7,16 @@ replay decides the same.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from faust.types import TP
 
 from stream_monitor import wire
+from stream_monitor.core.admission import Admission, Labels
 from stream_monitor.core.aggregate import Aggregate
-from stream_monitor.core.record import Kind, Rejected
+from stream_monitor.core.record import OTHER, Kind, Rejected
 from stream_monitor.core.window import MINUTE_MS, is_closed
 from stream_monitor.settings import Settings
 from stream_monitor.worker import failpoint
@@ -22,6 +24,8 @@ from stream_monitor.worker.outbox import Outbox
 from stream_monitor.worker.state import PartitionState, key_parts, row_key
 from stream_monitor.worker.task import PartitionTask
 from stream_monitor.worker.transport import BatchConsumer
+
+log = logging.getLogger(__name__)
 
 _ROW = b"r"
 _NO_WATERMARK = 0
@@ -61,7 +65,7 @@ class IngestTask(PartitionTask):
         self.kind = kind
         self.partitions = partitions
         self.watermark_ms = _NO_WATERMARK
-        self.rows: dict[tuple[tuple[str, ...], int], Row] = {}
+        self.rows: dict[tuple[Labels, int], Row] = {}
         self._unsent: list[Row] = []
         self._unsaved: list[Row] = []
         self._committed_frontier_ms = 0
@@ -73,6 +77,7 @@ class IngestTask(PartitionTask):
         self._lateness_ms = round(settings.lateness * 1000)
         self._idle_after_ms = round(settings.idle_after * 1000)
         self._tolerance_ms = round(settings.future_tolerance * 1000)
+        self._admission = Admission(settings.max_series, MINUTE_MS + self._lateness_ms)
         super().__init__(tp, state, outbox, consumer, settings)
 
     @property
@@ -83,6 +88,13 @@ class IngestTask(PartitionTask):
     def restore(self, meta: dict[str, Any]) -> None:
         self.watermark_ms = meta["watermark_ms"]
         self._committed_frontier_ms = meta["frontier_ms"]
+        latest: dict[bytes, int] = {}
+        for key, _ in self.state.scan(_ROW):
+            start_ms, series = key_parts(_ROW, key)
+            latest[series] = start_ms  # they come in the order of their windows
+        others = (OTHER,) * len(self.kind.labels)
+        known = {wire.series_parts(series)[1]: start_ms for series, start_ms in latest.items()}
+        self._admission.known = {labels: start_ms for labels, start_ms in known.items() if labels != others}
 
     def meta(self) -> dict[str, Any]:
         return {"watermark_ms": self.watermark_ms, "frontier_ms": self.frontier_ms}
@@ -108,7 +120,7 @@ class IngestTask(PartitionTask):
                 self._reject(_late(start_ms, watermark_ms), record)
                 continue
             key = (line.labels, start_ms)
-            row = rows.get(key) or self._load_row(key)
+            row = rows.get(key) or self._row(key, watermark_ms)
             if not row.unsent:
                 self._mark(row)
             if record.offset > row.offset:
@@ -128,7 +140,19 @@ class IngestTask(PartitionTask):
             row.unsaved = True
             self._unsaved.append(row)
 
-    def _load_row(self, key: tuple[tuple[str, ...], int]) -> Row:
+    def _row(self, key: tuple[Labels, int], watermark_ms: int) -> Row:
+        """A row that is not in memory under this key; that of OTHER where the series is one too many."""
+        if self._admission.admit(*key, watermark_ms):
+            return self._load_row(key)
+        if not self.counters.get("over_cap"):
+            log.warning(
+                "%s: more than %d series; the others are counted as %s", self.tp, self._admission.most, OTHER
+            )
+        self.count("over_cap")
+        other = ((OTHER,) * len(key[0]), key[1])
+        return self.rows.get(other) or self._load_row(other)
+
+    def _load_row(self, key: tuple[Labels, int]) -> Row:
         labels, start_ms = key
         series = wire.series_key(self.kind.name, labels)
         row = Row(series, start_ms, Aggregate.empty(self.kind))

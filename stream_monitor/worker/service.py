@@ -106,7 +106,7 @@ async def _until_over(app: MonitorApp, start: asyncio.Task[None], stop: asyncio.
             return
         if not ready and is_ready(app):
             ready = True
-            log.info("ready")
+            log.info("ready; %s", app.restored)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _LOOK_S)
     log.info("stopping: a last checkpoint")

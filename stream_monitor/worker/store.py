@@ -15,6 +15,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,29 @@ def stamped(position: int, row: bytes) -> bytes:
     return position.to_bytes(_STAMP, "big") + row
 
 
+@dataclass
+class Restored:
+    """How many changelog records were applied since the start, and in which time."""
+
+    records: int = 0
+    began_s: float = 0.0
+    ended_s: float = 0.0
+
+    def begin(self) -> None:
+        """A batch is about to be applied."""
+        self.began_s = self.began_s or time.monotonic()
+
+    def count(self, records: int) -> None:
+        """A batch is applied."""
+        self.records += records
+        self.ended_s = time.monotonic()
+
+    def __str__(self) -> str:
+        return f"restored {self.records:,} changelog records in {self.ended_s - self.began_s:.1f} s"
+
+
 class Store(rocksdb.Store):
     """One table's databases, one a partition."""
-
-    restored_rows = 0
-    """Changelog records applied since the start."""
 
     def db(self, partition: int) -> Any:
         """A partition's open database."""
@@ -105,6 +124,7 @@ class Store(rocksdb.Store):
 
     def _apply(self, partition: int, records: list[Any]) -> None:
         """One fetched batch: of each key the last record, or the one that holds more."""
+        self.app.restored.begin()
         newest: dict[bytes, bytes | None] = {}
         for record in records:
             key, value = record.key, record.value
@@ -121,7 +141,7 @@ class Store(rocksdb.Store):
                 changes.put(key, value)
         changes.put(FAUST_OFFSET_KEY, str(records[-1].offset).encode())
         db.write(changes)
-        self.restored_rows += len(records)
+        self.app.restored.count(len(records))
         failpoint.reach("restore")
 
 
