@@ -47,6 +47,8 @@ class MonitorApp(faust.App):
     """Faust with the batch transport, and a last checkpoint before it stops."""
 
     batched_topics: frozenset[str] = frozenset()
+    changelogs: Mapping[str, str] = {}
+    """By batched topic: the changelog of its table."""
     owners: Owners
     outbox: Outbox
     failure: BaseException | None = None
@@ -59,6 +61,15 @@ class MonitorApp(faust.App):
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
+
+    def serves(self, tp: TP) -> bool:
+        """The partition's table is restored, and Faust knows of nothing newer.
+
+        The consumer's thread is ahead of Faust: it has a new assignment before Faust begins to restore its tables.
+        """
+        changelog = TP(self.changelogs[tp.topic], tp.partition)
+        ready = self.tables.actives_ready and not self.rebalancing
+        return ready and changelog in self.tables.recovery.active_tps
 
     def fail(self, error: BaseException) -> None:
         """Remember the first failure; the worker stops without committing anything more."""
@@ -91,6 +102,7 @@ def create_app(settings: Settings, partitions: Mapping[str, int], topic_ids: Map
         topic: _table(app, settings, kind.name, partitions[f"logs.{kind.name}"]) for topic, kind in sources.items()
     }
     tables[partials] = _table(app, settings, "merge", partitions["partials"])
+    app.changelogs = {topic: table.changelog_topic.get_topic_name() for topic, table in tables.items()}
     app.outbox = outbox = Outbox(settings)
 
     def make(tp: TP) -> PartitionTask:
@@ -150,7 +162,8 @@ def _add_agents(app: MonitorApp, sources: list[str], partials: str) -> None:
     async def take_all(stream: Any) -> None:
         try:
             async for event in stream.noack().events():
-                await app.owners.take(event.message)
+                if app.serves(TP(event.message.topic, event.message.partition)):
+                    await app.owners.take(event.message)
         except Exception as error:  # noqa: BLE001  (whatever it is, nothing may be committed after it)
             app.fail(error)
 
@@ -172,7 +185,7 @@ def _add_clock(app: MonitorApp, settings: Settings) -> None:
             while not app.should_stop:
                 await asyncio.sleep(settings.flush_interval)
                 async with app.ticking:
-                    if app.failure is None and app.tables.actives_ready and not app.rebalancing:
+                    if app.failure is None:
                         await app.owners.tick(app.consumer, _owned(app))
         except Exception as error:
             app.fail(error)
@@ -188,4 +201,4 @@ def _add_clock(app: MonitorApp, settings: Settings) -> None:
 
 def _owned(app: MonitorApp) -> list[TP]:
     consumer: BatchConsumer = app.consumer
-    return sorted(tp for tp in consumer.assignment() if tp.topic in app.batched_topics)
+    return sorted(tp for tp in consumer.assignment() if tp.topic in app.batched_topics and app.serves(tp))

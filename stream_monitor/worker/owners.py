@@ -76,8 +76,7 @@ class Owners:
         looked_at_ms = clock_ms()
         empty = await self._empty(consumer, partitions, looked_at_ms)
         for tp in partitions:
-            app = consumer.app
-            if app.rebalancing or not app.tables.actives_ready or tp not in consumer.assignment():
+            if not consumer.app.serves(tp) or tp not in consumer.assignment():
                 return  # it was given away while we asked
             task = self.get(tp)
             idle_at_ms = looked_at_ms if tp in empty and self._is_silent(consumer, tp, looked_at_ms) else None

@@ -65,8 +65,7 @@ class BatchConsumer(Consumer):
         if not self.flow_active:
             await self.perform_seek()
             return
-        if self.app.rebalancing:  # Faust will empty the agents' queues before they go on
-            await self._put_back(records)
+        await self._put_back(records)
         for tp in await self._seek_again(records):
             del records[tp]
         for tp, message in self._messages(records):
@@ -78,8 +77,13 @@ class BatchConsumer(Consumer):
                 yield tp, message
 
     async def _put_back(self, records: dict[Any, list[Any]]) -> None:
-        """What was fetched for the agents is not handed on now; it will be fetched again."""
-        early = [place for place in records if place.topic in self.app.batched_topics]
+        """What nobody serves yet is not handed on; it will be fetched again.
+
+        Its table may not be restored, and Faust empties the agents' queues before they go on.
+        """
+        early = [tp for tp in records if tp.topic in self.app.batched_topics and not self.app.serves(TP(*tp))]
+        if not early:
+            return
         batches = {place: records.pop(place) for place in early}
         await self._seek_to({TP(*place): batch[0].offset for place, batch in batches.items() if batch})
 
