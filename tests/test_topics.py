@@ -8,7 +8,10 @@ from types import SimpleNamespace
 
 import jsonschema
 import pytest
+import yaml
 from confluent_kafka.admin import NewPartitions
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from stream_monitor import clients, topics
 from stream_monitor.data import data_dir
@@ -106,3 +109,33 @@ def test_every_schema_is_valid_and_every_public_topic_has_one():
         assert schemas[name]
     for path in data_dir("topics").glob("*.schema.json"):
         jsonschema.Draft202012Validator.check_schema(json.loads(path.read_text()))
+
+
+yaml_text = st.dictionaries(
+    st.sampled_from(["name", "partitions", "partitions_of", "key", "schema", "config", "other"]),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+        max_leaves=5,
+    ),
+).map(yaml.safe_dump) | st.text(max_size=40)
+
+
+@given(yaml_text)
+@example("name: [\n")
+@example("{}")
+@example("name: x\npartitions: -1\n")
+@example("name: x\npartitions: true\n")
+@example("- a list\n")
+@example("a: &a [*a]\n")
+def test_any_yaml_is_a_topic_or_one_clear_error(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "fuzzed.yaml"
+    path.write_text(text, encoding="utf-8", errors="surrogatepass")
+    try:
+        topic = topics._read(path)
+    except UsageError as error:
+        said = str(error)
+    else:
+        said = f"fuzzed.yaml: {topic.partitions} partitions"
+        assert topic.partitions_of or 1 <= topic.partitions <= 10_000
+    assert said.startswith("fuzzed.yaml: ")
