@@ -20,6 +20,7 @@ from stream_monitor.settings import Settings
 from stream_monitor.worker.ingest import IngestTask
 from stream_monitor.worker.merge import MergeTask
 from stream_monitor.worker.state import META_KEY
+from stream_monitor.worker.store import STAMP_BYTES, stamped
 from stream_monitor.worker.task import PartitionTask
 
 
@@ -41,12 +42,13 @@ class MemoryState:
     topic_id: str = "id"
 
     def get(self, key: bytes) -> bytes | None:
-        return self.rows.get(key)
+        value = self.rows.get(key)
+        return None if value is None else value[STAMP_BYTES:]
 
     def scan(self, tag: bytes) -> Iterator[tuple[bytes, bytes]]:
-        yield from sorted((key, value) for key, value in self.rows.items() if key.startswith(tag))
+        yield from sorted((k, value[STAMP_BYTES:]) for k, value in self.rows.items() if k.startswith(tag))
 
-    def write(self, rows: Mapping[bytes, bytes | None], position: int, receipt: Any) -> None:
+    def write(self, rows: Mapping[bytes, bytes | None], receipt: Any) -> None:
         for key, value in rows.items():
             if value is None:
                 self.rows.pop(key, None)
@@ -123,9 +125,9 @@ class Pipeline:
             of = task.meta()
             own = {"position": task.position, "counters": task.counters, "topic_id": "id"}
             stored = wire.row_out({**of, **own})
-            task.state.write(task.dirty_rows(), task.position, None)
+            task.state.write(task.dirty_rows(), None)
             if meta:
-                task.state.write({META_KEY: stored}, task.position, None)
+                task.state.write({META_KEY: stamped(task.position, stored)}, None)
                 task.saved_position = self.consumer[task.tp] = task.position
                 task.on_committed(of)
 

@@ -91,7 +91,7 @@ def test_times_read_back(ms):
 
 
 def test_ticks_and_rows_read_back():
-    tick = wire.Tick("ml", 3, 4, 1_705_314_600_000, 5, True, 6)
+    tick = wire.Tick("ml", 3, 4, 7, 1_705_314_600_000, 5, True, 6)
     assert wire.partials_in(wire.tick_out(tick)) == tick
     assert wire.row_in(wire.row_out({"position": 7})) == {"position": 7}
 

@@ -22,8 +22,10 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(slots=True)
 class PartitionProgress:
-    """What the owner of a source partition said last. Milliseconds; the first two of event time."""
+    """What the owner of a source partition said last. Milliseconds; watermark and frontier of event time."""
 
+    position: int
+    """The source offset after the last record that it had processed: of two words the one further on is newer."""
     watermark_ms: int
     frontier_ms: int
     """Windows that end at or before it have retired in the owner."""
@@ -57,8 +59,8 @@ class TopicProgress:
             now.watermark_ms = max(seen.watermark_ms, said.watermark_ms)
             now.frontier_ms = max(seen.frontier_ms, said.frontier_ms)
             now.cleared_ms, now.reached = seen.cleared_ms, seen.reached
-            if said.at_ms < seen.at_ms:  # a former owner's, late
-                now.idle, now.at_ms = seen.idle, seen.at_ms
+            if said.position < seen.position:  # a former owner's, late
+                now.position, now.idle, now.at_ms = seen.position, seen.idle, seen.at_ms
         self.partitions[partition] = now
         if now.idle:
             now.cleared_ms = max(now.cleared_ms, self._reached_by_the_others(now.at_ms - self.margin_ms))

@@ -50,6 +50,8 @@ class Tick(NamedTuple):
     partition: int
     partitions: int
     """Of the source topic, as the owner's metadata lists them."""
+    position: int
+    """The source offset after the last record processed."""
     watermark_ms: int
     frontier_ms: int
     """Windows that end at or before it have retired in the owner, and that is committed."""

@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import faust
+from confluent_kafka import KafkaException
 from faust.types import TP
 
-from stream_monitor import clients
+from stream_monitor import clients, topics
 from stream_monitor.errors import MonitorError
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
@@ -39,6 +40,10 @@ _QUEUED_BATCHES = 2
 _LAST_CHECKPOINT_S = 10.0
 
 
+class TopicChangedError(MonitorError):
+    """A topic is not what it was when the worker started."""
+
+
 class LastCheckpointError(MonitorError):
     """The worker was told to stop, and could not save what it had done last."""
 
@@ -49,6 +54,10 @@ class MonitorApp(faust.App):
     batched_topics: frozenset[str] = frozenset()
     changelogs: Mapping[str, str] = {}
     """By batched topic: the changelog of its table."""
+    topic_ids: Mapping[str, str] = {}
+    """By topic without prefix, as of the last look."""
+    looked_generation = -1
+    """The group's generation in which the topics were looked at last."""
     owners: Owners
     outbox: Outbox
     failure: BaseException | None = None
@@ -68,7 +77,8 @@ class MonitorApp(faust.App):
         The consumer's thread is ahead of Faust: it has a new assignment before Faust begins to restore its tables.
         """
         changelog = TP(self.changelogs[tp.topic], tp.partition)
-        ready = self.tables.actives_ready and not self.rebalancing
+        looked = self.looked_generation == self.consumer_generation_id
+        ready = looked and self.tables.actives_ready and not self.rebalancing
         return ready and changelog in self.tables.recovery.active_tps
 
     def fail(self, error: BaseException) -> None:
@@ -92,7 +102,7 @@ class MonitorApp(faust.App):
         await super().on_stop()
 
 
-def create_app(settings: Settings, partitions: Mapping[str, int], topic_ids: Mapping[str, str]) -> MonitorApp:
+def create_app(settings: Settings, partitions: Mapping[str, int]) -> MonitorApp:
     """The worker's application. `partitions` is how many each topic has, by its name without prefix."""
     app = _new_app(settings)
     sources = {settings.topic(f"logs.{name}"): KINDS[name] for name in settings.kinds}
@@ -106,7 +116,7 @@ def create_app(settings: Settings, partitions: Mapping[str, int], topic_ids: Map
     app.outbox = outbox = Outbox(settings)
 
     def make(tp: TP) -> PartitionTask:
-        topic_id = topic_ids[tp.topic.removeprefix(settings.topic(""))]
+        topic_id = app.topic_ids[tp.topic.removeprefix(settings.topic(""))]
         state = PartitionState(tables[tp.topic], tp.partition, outbox, topic_id)
         if tp.topic == partials:
             return MergeTask(tp, state, outbox, app.consumer, settings, partitions["metrics.1m"])
@@ -117,6 +127,7 @@ def create_app(settings: Settings, partitions: Mapping[str, int], topic_ids: Map
     app.owners = Owners(make, round(settings.idle_after * 1000), app.fail)
     _add_agents(app, [*sources], partials)
     _add_clock(app, settings)
+    _look_at_topics(app, settings, partitions)
     return app
 
 
@@ -173,8 +184,8 @@ def _add_agents(app: MonitorApp, sources: list[str], partials: str) -> None:
     async def merge(stream: Any) -> None:
         await take_all(stream)
 
-    for topics, agent in ((sources, ingest), ([partials], merge)):
-        channel = app.topic(*topics, schema=RawSchema(), acks=False, maxsize=_QUEUED_BATCHES)
+    for names, agent in ((sources, ingest), ([partials], merge)):
+        channel = app.topic(*names, schema=RawSchema(), acks=False, maxsize=_QUEUED_BATCHES)
         app.agent(channel, concurrency=1)(agent)
 
 
@@ -197,6 +208,29 @@ def _add_clock(app: MonitorApp, settings: Settings) -> None:
         left = await app.outbox.drain(seconds=5)
         if left:
             log.warning("%d records were not acknowledged before the partitions were given away", left)
+
+
+def _look_at_topics(app: MonitorApp, settings: Settings, partitions: Mapping[str, int]) -> None:
+    """At every assignment: is a topic another one than before, or has it grown?"""
+
+    def look() -> tuple[dict[str, int], dict[str, str]]:
+        return topics.partition_counts(settings), topics.ids(settings, partitions)
+
+    @app.on_partitions_assigned.connect(weak=False)
+    async def assigned(_: Any, __: Any, **___: Any) -> None:
+        generation = app.consumer_generation_id
+        try:
+            counts, app.topic_ids = await asyncio.get_running_loop().run_in_executor(None, look)
+        except (MonitorError, KafkaException) as error:
+            app.fail(MonitorError(f"cannot look at the topics after a rebalance: {error}"))
+            return
+        for name, count in partitions.items():
+            if counts.get(name) != count:
+                app.fail(TopicChangedError(
+                    f"topic {settings.topic(name)} had {count} partitions and now has {counts.get(name, 0)}; run "
+                    "stream-monitor topics apply, and start the worker again"
+                ))  # fmt: skip
+        app.looked_generation = generation
 
 
 def _owned(app: MonitorApp) -> list[TP]:

@@ -22,6 +22,7 @@ from stream_monitor.settings import Settings
 from stream_monitor.worker import failpoint
 from stream_monitor.worker.outbox import Outbox
 from stream_monitor.worker.state import PartitionState, key_parts, row_key
+from stream_monitor.worker.store import stamped
 from stream_monitor.worker.task import PartitionTask
 from stream_monitor.worker.transport import BatchConsumer
 
@@ -194,6 +195,7 @@ class IngestTask(PartitionTask):
             self.kind.name,
             self.tp.partition,
             self.partitions,
+            self.position or 0,
             self.watermark_ms,
             self._committed_frontier_ms,
             idle_at_ms is not None,
@@ -215,9 +217,8 @@ class IngestTask(PartitionTask):
         rows: dict[bytes, bytes | None] = {}
         for row in self._unsaved:  # flushed just before
             row.unsaved = False
-            rows[row_key(_ROW, row.start_ms, row.series)] = wire.row_out(
-                {"offset": row.offset, "aggregate": row.packed}
-            )
+            stored = wire.row_out({"offset": row.offset, "aggregate": row.packed})
+            rows[row_key(_ROW, row.start_ms, row.series)] = stamped(row.offset, stored)
         self._unsaved = []
         for key, _ in self.state.scan(_ROW):
             if key_parts(_ROW, key)[0] + MINUTE_MS > self._committed_frontier_ms:

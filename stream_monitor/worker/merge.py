@@ -27,6 +27,7 @@ from stream_monitor.worker.merge_row import DAY, HOUR, MINUTE, STUB, MinuteRow, 
 from stream_monitor.worker.outbox import Outbox
 from stream_monitor.worker.rollup import Rollups
 from stream_monitor.worker.state import PartitionState, key_parts, row_key
+from stream_monitor.worker.store import stamped
 from stream_monitor.worker.task import PartitionTask
 from stream_monitor.worker.transport import BatchConsumer
 
@@ -87,7 +88,7 @@ class MergeTask(PartitionTask):
                 risen[key] = None
         if risen:
             log.warning("%s: %d rows of a former owner came back and are deleted", self.tp, len(risen))
-            self.state.write(risen, self.saved_position, self.receipt)
+            self.state.write(risen, self.receipt)
 
     def _load_open(self, of: KindState) -> None:
         prefix = tag(MINUTE, of.kind.name)
@@ -137,7 +138,9 @@ class MergeTask(PartitionTask):
                 continue
             of = self._of(item.kind)
             if isinstance(item, wire.Tick):
-                progress = PartitionProgress(item.watermark_ms, item.frontier_ms, item.idle, item.at_ms)
+                progress = PartitionProgress(
+                    item.position, item.watermark_ms, item.frontier_ms, item.idle, item.at_ms
+                )
                 of.progress.update(item.partition, item.partitions, progress)
                 of.retire(self._grace_ms)
             elif item.start_ms + MINUTE_MS <= of.retired_ms:
@@ -288,7 +291,7 @@ class MergeTask(PartitionTask):
         rows: dict[bytes, bytes | None] = {}
         for row in self._unsaved:
             row.unsaved = False
-            rows[row.key] = row.out()
+            rows[row.key] = stamped(self.position or 0, row.out())
         self._unsaved = []
         for of in self._kinds.values():
             for metric in of.rollups.corrections():
@@ -320,14 +323,16 @@ class MergeTask(PartitionTask):
     def _dirty_stubs(self) -> dict[bytes, bytes | None]:
         rows: dict[bytes, bytes | None] = {}
         for key, parts in self._stubs.items():
-            rows[key] = wire.row_out({"parts": [*parts.items()]})
+            rows[key] = stamped(self.position or 0, wire.row_out({"parts": [*parts.items()]}))
         self._stubs = {}
         for of in self._kinds.values():
             prefix = tag(STUB, of.kind.name)
-            for key, _ in self.state.scan(prefix):
-                if key_parts(prefix, key)[0] + MINUTE_MS > of.committed_safe_ms:
+            for key, stored in self.state.scan(prefix):
+                end_ms = key_parts(prefix, key)[0] + MINUTE_MS
+                if end_ms > of.committed_safe_ms:
                     break
-                rows[key] = None
+                if of.is_over(end_ms, (p for p, _ in wire.row_in(stored)["parts"])):
+                    rows[key] = None
         return rows
 
     def _evict(self) -> None:

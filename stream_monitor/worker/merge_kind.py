@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import astuple
 from typing import Any
 
@@ -41,6 +42,12 @@ class KindState:
         frontiers = [said.frontier_ms for said in self.progress.partitions.values() if said.watermark_ms]
         return max(min(frontiers, default=0), self.retired_ms - DAY_MS)
 
+    def is_over(self, end_ms: int, partitions: Iterable[int]) -> bool:
+        """None of these source partitions sends anything more for a window; or it is a day too old."""
+        said = self.progress.partitions
+        old = end_ms <= self.retired_ms - DAY_MS
+        return old or all(p in said and said[p].frontier_ms >= end_ms for p in partitions)
+
     def retire(self, grace_ms: int) -> None:
         """Retire what the owners have retired, and nothing that is still open."""
         closed_ms = self.progress.closing_ms() - grace_ms - 1
@@ -70,8 +77,8 @@ class KindState:
         self.on_committed(plain)
         self.progress.expected = plain["expected"]
         self.progress.partitions = {
-            p: PartitionProgress(watermark, frontier, idle, at, cleared, tuple((a, f) for a, f in reached))
-            for p, watermark, frontier, idle, at, cleared, reached in plain["partitions"]
+            p: PartitionProgress(position, mark, frontier, idle, at, cleared, tuple((a, f) for a, f in reached))
+            for p, position, mark, frontier, idle, at, cleared, reached in plain["partitions"]
         }
 
     def on_committed(self, plain: dict[str, Any]) -> None:

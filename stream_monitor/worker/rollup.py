@@ -14,6 +14,7 @@ from stream_monitor.core.record import Kind
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, is_closed, window_start
 from stream_monitor.worker.merge_row import DAY, HOUR, MINUTE, MinuteRow, RollupRow, tag
 from stream_monitor.worker.state import PartitionState, key_parts, row_key
+from stream_monitor.worker.store import stamped
 
 _TAGS = {HOUR_MS: HOUR, DAY_MS: DAY}
 _PARTS_MS = {HOUR_MS: MINUTE_MS, DAY_MS: HOUR_MS}
@@ -134,7 +135,7 @@ class Rollups:
             for (start_ms, series), row in cache.items():
                 if row.unsaved:
                     row.unsaved = False
-                    rows[self._key(size_ms, start_ms, series)] = row.out()
+                    rows[self._key(size_ms, start_ms, series)] = stamped(row.taken, row.out())
             cache.clear()
         return dict(sorted(rows.items(), key=lambda item: item[1] is None))
 

@@ -50,7 +50,7 @@ def run(settings: Settings) -> int:
 async def _run(settings: Settings) -> int:
     stop = _stop_on_signals()
     counts = topics.partition_counts(settings)
-    app = create_app(settings, counts, topics.ids(settings, counts))
+    app = create_app(settings, counts)
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 20, 20)
     sys.setswitchinterval(_SWITCH_S)
@@ -65,7 +65,9 @@ async def _run(settings: Settings) -> int:
         try:
             await asyncio.wait_for(app.stop(), _STOP_S)
         except TimeoutError:  # the broker is away: aiokafka waits for it
-            _exit_at_once("Kafka did not let the worker leave in time")
+            _exit_at_once(app.failure or "Kafka did not let the worker leave in time")
+        except Exception as error:  # noqa: BLE001  (Faust's threads may wait for ever after it)
+            _exit_at_once(app.failure or error)
         pump.cancel()
         if server is not None:
             await server.cleanup()
@@ -88,9 +90,10 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
-def _exit_at_once(why: str) -> None:
+def _exit_at_once(why: object) -> None:
     """Nothing is lost by it: only checkpoints count."""
-    sys.stderr.write(f"stream-monitor: ended at once, {why}; the next start goes on at the last checkpoint\n")
+    line = " ".join(str(why).split())
+    sys.stderr.write(f"stream-monitor: ended at once: {line}; the next start goes on at the last checkpoint\n")
     sys.stderr.flush()
     os._exit(1)
 

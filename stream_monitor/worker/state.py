@@ -12,7 +12,8 @@ Faust assigns, restores and opens the tables; its own per-key path costs 30 µs 
 partition has it, and gives a commit no way to wait for the changelog.
 
 Keys sort by window: a tag (what the row is), the window's start (8 bytes, big-endian), the series key. A value
-begins with its stamp: the position of the owner that wrote it. Of two, the higher holds the other.
+begins with its stamp (`stamped`), which says how much it holds: of two rows of a key, the one with the higher
+stamp holds the other.
 """
 
 from __future__ import annotations
@@ -20,14 +21,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rocksdict import WriteBatch
-
 from stream_monitor.worker import failpoint
 from stream_monitor.worker.outbox import Outbox, Receipt
-from stream_monitor.worker.store import FAUST_OFFSET_KEY, Store, stamped
+from stream_monitor.worker.store import STAMP_BYTES, Store, scan
 
 META_KEY = b"\x00meta"
-_STAMP = 8
 
 
 def row_key(tag: bytes, start_ms: int, series: bytes) -> bytes:
@@ -51,7 +49,6 @@ class PartitionState:
         self._partition = partition
         self._outbox = outbox
         self._store: Store = table.data
-        self._db: Any = table.data.db(partition)
         self._pending: dict[bytes, bytes | None] = {}
         """Written, and not on the disk yet; None is a tombstone."""
 
@@ -60,9 +57,9 @@ class PartitionState:
         if key in self._pending:
             value = self._pending[key]
         else:
-            with self._store.reading(self._partition):
-                value = self._db.get(key)
-        return None if value is None else value[_STAMP:]
+            with self._store.using(self._partition) as db:
+                value = db.get(key)
+        return None if value is None else value[STAMP_BYTES:]
 
     def scan(self, tag: bytes) -> Iterator[tuple[bytes, bytes]]:
         """(key, value) of the rows of a tag, in the order of their windows. No await while it runs."""
@@ -70,34 +67,25 @@ class PartitionState:
             yield from self._scan_disk(tag)
             return
         rows: dict[bytes, bytes | None] = dict(self._scan_disk(tag))
-        rows |= {k: None if v is None else v[_STAMP:] for k, v in self._pending.items() if k.startswith(tag)}
+        rows |= {k: None if v is None else v[STAMP_BYTES:] for k, v in self._pending.items() if k.startswith(tag)}
         yield from sorted((key, value) for key, value in rows.items() if value is not None)
 
     def _scan_disk(self, tag: bytes) -> Iterator[tuple[bytes, bytes]]:
-        with self._store.reading(self._partition):
-            for key, value in self._db.items(from_key=tag):
-                if not key.startswith(tag):
-                    return
-                yield key, value[_STAMP:]
+        with self._store.using(self._partition) as db:
+            for key, value in scan(db, tag):
+                yield key, value[STAMP_BYTES:]
 
-    def write(self, rows: Mapping[bytes, bytes | None], position: int, receipt: Receipt) -> None:
-        """Put (or with None delete) rows, as the owner at `position` has them: to the changelog, in this order."""
+    def write(self, rows: Mapping[bytes, bytes | None], receipt: Receipt) -> None:
+        """Put (or with None delete) rows, which are stamped: to the changelog, in this order."""
         for key, value in rows.items():
             if value is None:
                 failpoint.reach("tombstone")
-            self._pending[key] = stored = None if value is None else stamped(position, value)
-            self._outbox.send(self.changelog, self._partition, key, stored, receipt)
+            self._pending[key] = value
+            self._outbox.send(self.changelog, self._partition, key, value, receipt)
 
     def settle(self, changelog_offset: int) -> None:
         """All that was written is committed, and in the changelog up to this offset: to the disk, at once."""
         failpoint.reach("before_put")
-        batch = WriteBatch(raw_mode=True)
-        for key, value in self._pending.items():
-            if value is None:
-                batch.delete(key)
-            else:
-                batch.put(key, value)
-        batch.put(FAUST_OFFSET_KEY, str(changelog_offset).encode())
-        self._db.write(batch)
+        self._store.put(self._partition, self._pending, changelog_offset)
         self._pending = {}
         failpoint.reach("after_put")

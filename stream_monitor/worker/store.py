@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,16 +39,20 @@ ROCKSDB_OPTIONS = {
 }
 """Of each partition of each table; Faust's default is a 2 GiB cache and three buffers of 64 MiB."""
 
-_STAMP = 8
+STAMP_BYTES = 8
+_COUNT_KEY = b"\x00rows"
+"""How many rows there are; a database that lost some while it opens well is found out by it."""
 
 
 class DamagedTableError(MonitorError):
     """RocksDB cannot read what it wrote. The database was put aside; the changelog has it all."""
 
 
-def stamped(position: int, row: bytes) -> bytes:
-    """A row's stored value: the position of the owner that wrote it, then the row."""
-    return position.to_bytes(_STAMP, "big") + row
+def stamped(stamp: int, row: bytes) -> bytes:
+    """A row's stored value. The stamp says how much is in it: the owner's position for what is folded as records
+    come; the bits of its parts for what is folded as windows retire.
+    """
+    return stamp.to_bytes(STAMP_BYTES, "big") + row
 
 
 @dataclass
@@ -82,26 +86,30 @@ class Store(rocksdb.Store):
     def _open_for_partition(self, partition: int) -> Any:
         path = self.partition_path(partition)
         try:
-            return super()._open_for_partition(partition)
+            db = super()._open_for_partition(partition)
+            if _is_whole(db):
+                return db
+            why = "rows are missing"
         except Exception as error:
-            if "lock" in str(error).lower():  # the former owner in this process has not let go yet; Faust waits
+            if _is_locked(error):  # the former owner in this process has not let go yet; Faust waits
                 raise
-            log.warning("%s cannot be opened (%s)", path, error)
-            self._put_aside(path)
-            return super()._open_for_partition(partition)
+            why = str(error)
+        db = None
+        log.warning("%s is damaged: %s", path, why)
+        self._put_aside(path)
+        return super()._open_for_partition(partition)
 
     def _put_aside(self, path: Path) -> None:
-        aside = path.with_name(f"{path.name}.damaged-{time.time_ns() // 1_000_000}")
-        path.rename(aside)
-        log.warning("put aside as %s; the table is restored from its changelog", aside)
+        if path.exists():
+            aside = path.with_name(f"{path.name}.damaged-{time.time_ns() // 1_000_000}")
+            path.rename(aside)
+            log.warning("put aside as %s; the table is restored from its changelog", aside)
 
     @contextlib.contextmanager
-    def reading(self, partition: int) -> Iterator[None]:
-        """What RocksDB cannot read stops the worker, and is out of the way at its next start."""
+    def using(self, partition: int) -> Iterator[Any]:
+        """The database. What RocksDB cannot read stops the worker, and is out of the way at its next start."""
         try:
-            yield
-        except GeneratorExit:
-            raise
+            yield self.db(partition)
         except Exception as error:
             if "Corruption" not in str(error):
                 raise
@@ -112,8 +120,25 @@ class Store(rocksdb.Store):
                 "start the worker again, it restores the table from its changelog"
             ) from None
 
+    def put(self, partition: int, rows: Mapping[bytes, bytes | None], changelog_offset: int) -> None:
+        """Write rows (None: delete) and how far the changelog is in them, all at once."""
+        with self.using(partition) as db:
+            changes = WriteBatch(raw_mode=True)
+            count = int(db.get(_COUNT_KEY) or 0)
+            for key, value in rows.items():
+                count += (value is not None) - (db.get(key) is not None)
+                if value is None:
+                    changes.delete(key)
+                else:
+                    changes.put(key, value)
+            changes.put(_COUNT_KEY, str(count).encode())
+            changes.put(FAUST_OFFSET_KEY, str(changelog_offset).encode())
+            db.write(changes)
+
     def apply_changelog_batch(self, batch: Iterable[Any], to_key: Any, to_value: Any) -> None:  # noqa: ARG002
         """Take fetched batches of the changelog, an event each."""
+        if self.app.failure is not None:  # Faust tries it again while it stops
+            return
         try:
             for event in batch:
                 if event.message.topic == self.table.changelog_topic.get_topic_name():
@@ -130,19 +155,44 @@ class Store(rocksdb.Store):
             key, value = record.key, record.value
             if key is None:
                 raise MonitorError(f"the changelog of {self.table_name} holds a record without a key")
-            if value is None or (seen := newest.get(key)) is None or value[:_STAMP] >= seen[:_STAMP]:
+            if value is None or (seen := newest.get(key)) is None or value[:STAMP_BYTES] >= seen[:STAMP_BYTES]:
                 newest[key] = value
-        db = self.db(partition)
-        changes = WriteBatch(raw_mode=True)
-        for key, value in newest.items():
-            if value is None:
-                changes.delete(key)
-            elif (stored := db.get(key)) is None or value[:_STAMP] >= stored[:_STAMP]:
-                changes.put(key, value)
-        changes.put(FAUST_OFFSET_KEY, str(records[-1].offset).encode())
-        db.write(changes)
+        with self.using(partition) as db:
+            stored = ((key, value, value and db.get(key)) for key, value in newest.items())
+            better = {k: v for k, v, has in stored if not v or not has or v[:STAMP_BYTES] >= has[:STAMP_BYTES]}
+        self.put(partition, better, records[-1].offset)
         self.app.restored.count(len(records))
         failpoint.reach("restore")
+
+
+def _is_locked(error: Exception) -> bool:
+    """Another handle has the database."""
+    text = str(error)
+    return text.startswith("IO error") and ("lock hold by" in text or "/LOCK:" in text)
+
+
+def _is_whole(db: Any) -> bool:
+    """Every block can be read, and there are as many rows as were written."""
+    rows = sum(1 for _ in scan(db, b""))
+    count, offset = db.get(_COUNT_KEY), db.get(FAUST_OFFSET_KEY)
+    own = (count is not None) + (offset is not None)
+    return rows - own == int(count or 0)
+
+
+def scan(db: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(key, value) of the keys with a prefix, in order. Raises where a block cannot be read.
+
+    rocksdict's own `items()` ends there as if there was no more.
+    """
+    rows = db.iter()
+    rows.seek(prefix)
+    while rows.valid():
+        key = rows.key()
+        if not key.startswith(prefix):
+            return
+        yield key, rows.value()
+        rows.next()
+    rows.status()
 
 
 class StateTable(faust.Table):

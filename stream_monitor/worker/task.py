@@ -28,6 +28,7 @@ from stream_monitor.settings import Settings
 from stream_monitor.worker import failpoint
 from stream_monitor.worker.outbox import Outbox, Receipt
 from stream_monitor.worker.state import META_KEY, PartitionState
+from stream_monitor.worker.store import stamped
 from stream_monitor.worker.transport import Batch, BatchConsumer
 
 log = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class PartitionTask(ABC):
 
     @abstractmethod
     def dirty_rows(self) -> dict[bytes, bytes | None]:
-        """What has to be saved for the position to be a checkpoint; None is a tombstone."""
+        """What has to be saved for the position to be a checkpoint, stamped; None is a tombstone."""
 
     @abstractmethod
     def meta(self) -> dict[str, Any]:
@@ -184,7 +185,7 @@ class PartitionTask(ABC):
         rows = self.dirty_rows()  # may send results, which belong to this checkpoint
         receipt, self.receipt = self.receipt, Receipt()
         failpoint.reach("before_rows")
-        self.state.write(rows, position, receipt)
+        self.state.write(rows, receipt)
         failpoint.reach("rows_sent")
         self._checkpoint = asyncio.create_task(self._finish(position, meta, stored, receipt))
         self._checkpoint.add_done_callback(lambda task: _report(task, on_error))
@@ -193,7 +194,7 @@ class PartitionTask(ABC):
         await receipt.wait()
         failpoint.reach("rows_acknowledged")
         final = Receipt()
-        self.state.write({META_KEY: stored}, position, final)
+        self.state.write({META_KEY: stamped(position, stored)}, final)
         failpoint.reach("meta_sent")
         await final.wait()
         self.saved_position = position

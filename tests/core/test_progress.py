@@ -20,8 +20,9 @@ def topic(expected, *said):
     return progress
 
 
-def tell(progress, partition, expected, watermark, frontier, at_ms=0, *, idle=False):
-    progress.update(partition, expected, PartitionProgress(watermark, frontier, idle, at_ms))
+def tell(progress, partition, expected, watermark, frontier, at_ms=0, *, idle=False, position=None):
+    position = at_ms if position is None else position
+    progress.update(partition, expected, PartitionProgress(position, watermark, frontier, idle, at_ms))
 
 
 def test_the_lowest_watermark_closes_and_the_lowest_frontier_retires():
@@ -70,6 +71,14 @@ def test_a_former_owners_late_word_does_not_make_a_partition_idle():
     tell(progress, 1, 2, 100, 0, 5400, idle=True)
     assert not progress.partitions[1].idle
     assert progress.closing_ms() == 200
+
+
+def test_a_clock_that_was_ahead_and_is_right_again_keeps_nobody_idle():
+    progress = topic(2, (500, 100, 1000))
+    tell(progress, 1, 2, 0, 0, 1_000_000, idle=True, position=5)
+    tell(progress, 1, 2, 300, 0, 2000, position=6)
+    assert not progress.partitions[1].idle
+    assert progress.closing_ms() == 300
 
 
 def test_when_all_are_idle_each_has_retired_what_it_says():
