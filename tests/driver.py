@@ -20,7 +20,7 @@ from stream_monitor.settings import Settings
 from stream_monitor.worker.ingest import IngestTask
 from stream_monitor.worker.merge import MergeTask
 from stream_monitor.worker.state import META_KEY
-from stream_monitor.worker.store import STAMP_BYTES, stamped
+from stream_monitor.worker.store import STAMP_BYTES, stamped, supersedes
 from stream_monitor.worker.task import PartitionTask
 
 
@@ -35,9 +35,10 @@ class Fetched(NamedTuple):
 
 @dataclass
 class MemoryState:
-    """PartitionState on a dict."""
+    """PartitionState on a dict, and the changelog that a restore reads."""
 
     rows: dict[bytes, bytes] = field(default_factory=dict)
+    log: list[tuple[bytes, bytes | None]] = field(default_factory=list)
     changelog: str = "changelog"
     topic_id: str = "id"
 
@@ -49,11 +50,22 @@ class MemoryState:
         yield from sorted((k, value[STAMP_BYTES:]) for k, value in self.rows.items() if k.startswith(tag))
 
     def write(self, rows: Mapping[bytes, bytes | None], receipt: Any) -> None:
+        self.log += rows.items()
         for key, value in rows.items():
-            if value is None:
-                self.rows.pop(key, None)
-            else:
-                self.rows[key] = value
+            self._take(key, value)
+
+    def _take(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            self.rows.pop(key, None)
+        else:
+            self.rows[key] = value
+
+    def restore(self) -> None:
+        """What a new owner finds: the changelog, by the rule of the store."""
+        self.rows = {}
+        for key, value in self.log:
+            if supersedes(value, self.rows.get(key)):
+                self._take(key, value)
 
 
 class Outbox(list[tuple[str, int, bytes | None, bytes | None]]):
@@ -115,28 +127,39 @@ class Pipeline:
         if new:
             self.merge.process(self._partials[-len(new) :])
 
-    def checkpoint(self, now_ms: int, *, merge: bool = True, meta: bool = True) -> None:
+    def checkpoint(self, now_ms: int, *, meta: bool = True) -> None:
         """A checkpoint of every task that has read anything. Without `meta` it is cut off before its meta row."""
-        tasks: list[PartitionTask] = [*self.ingest, *([self.merge] if merge else [])]
-        for task in tasks:
-            if task.position is None:
-                continue
-            task.flush(now_ms, None)
-            of = task.meta()
-            own = {"position": task.position, "counters": task.counters, "topic_id": "id"}
-            stored = wire.row_out({**of, **own})
-            task.state.write(task.dirty_rows(), None)
-            if meta:
-                task.state.write({META_KEY: stamped(task.position, stored)}, None)
-                task.saved_position = self.consumer[task.tp] = task.position
-                task.on_committed(of)
+        for task in (*self.ingest, self.merge):
+            self.checkpoint_of(task, now_ms, meta=meta)
 
-    def restart_merge(self) -> None:
-        """A new owner: from the table, and from the position in its meta row."""
+    def checkpoint_of(
+        self, task: PartitionTask, now_ms: int, *, meta: bool = True, rows: int | None = None
+    ) -> None:
+        """A checkpoint of one task; only its first `rows` reach the changelog, if that many are given."""
+        if task.position is None:
+            return
+        task.flush(now_ms, None)
+        of = task.meta()
+        own = {"position": task.position, "counters": task.counters, "topic_id": "id"}
+        stored = wire.row_out({**of, **own})
+        task.state.write(dict([*task.dirty_rows().items()][:rows]), None)
+        if meta:
+            task.state.write({META_KEY: stamped(task.position, stored)}, None)
+            task.saved_position = self.consumer[task.tp] = task.position
+            task.on_committed(of)
+
+    def restart_merge(self, read_on: bool = True) -> None:
+        """A new owner: from the changelog, and from the position in its meta row."""
+        self.states[-1].restore()
         self.merge = self._merge()
-        start = self.merge.position or 0
-        if self._partials[start:]:
-            self.merge.process(self._partials[start:])
+        if read_on:
+            self.read_again(len(self._partials))
+
+    def read_again(self, upto: int) -> None:
+        """The merge reads partials from its position on, up to an offset."""
+        again = self._partials[self.merge.position or 0 : upto]
+        if again:
+            self.merge.process(again)
 
     def results(self, topic: str = "metrics.1m") -> dict[tuple[tuple[str, ...], int], Metric]:
         """The winning result of each window, by (labels, start)."""

@@ -55,6 +55,11 @@ def stamped(stamp: int, row: bytes) -> bytes:
     return stamp.to_bytes(STAMP_BYTES, "big") + row
 
 
+def supersedes(value: bytes | None, stored: bytes | None) -> bool:
+    """A changelog record takes the place of what came before it: a tombstone always, a row if it holds as much."""
+    return value is None or stored is None or value[:STAMP_BYTES] >= stored[:STAMP_BYTES]
+
+
 @dataclass
 class Restored:
     """How many changelog records were applied since the start, and in which time."""
@@ -155,11 +160,10 @@ class Store(rocksdb.Store):
             key, value = record.key, record.value
             if key is None:
                 raise MonitorError(f"the changelog of {self.table_name} holds a record without a key")
-            if value is None or (seen := newest.get(key)) is None or value[:STAMP_BYTES] >= seen[:STAMP_BYTES]:
+            if supersedes(value, newest.get(key)):
                 newest[key] = value
         with self.using(partition) as db:
-            stored = ((key, value, value and db.get(key)) for key, value in newest.items())
-            better = {k: v for k, v, has in stored if not v or not has or v[:STAMP_BYTES] >= has[:STAMP_BYTES]}
+            better = {key: value for key, value in newest.items() if supersedes(value, db.get(key))}
         self.put(partition, better, records[-1].offset)
         self.app.restored.count(len(records))
         failpoint.reach("restore")

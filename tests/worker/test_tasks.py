@@ -197,3 +197,68 @@ def test_beyond_lateness_nothing_is_lost():
         assert pipe.merged("published") + pipe.merged("late") == folded
         assert sum(metric.revision for metric in pipe.results().values()) == pipe.merged("published")
         assert sum(letter["records"] for letter in pipe.dead_letters().values()) == late + pipe.merged("late")
+
+
+def test_an_hour_keeps_what_a_successor_swept_after_a_checkpoint_that_was_cut_off():
+    pipe = Pipeline(partitions=1, lateness=300)
+
+    def minute(number):
+        now = T0 + number * MINUTE_MS
+        pipe.log(0, prediction(now), at_ms=now)
+        pipe.flush(now)
+        pipe.checkpoint_of(pipe.ingest[0], now)
+        pipe.read_partials()
+
+    for number in range(20):
+        minute(number)
+        if number % 5 == 4:
+            pipe.checkpoint_of(pipe.merge, T0)
+    for number in range(20, 40):
+        minute(number)
+    pipe.checkpoint_of(pipe.merge, T0, meta=False)  # dies behind its rows
+    end = pipe.merge.position
+    pipe.restart_merge(read_on=False)
+    while pipe.merge.position < end - 6:  # the successor sweeps more, at checkpoints before that one
+        pipe.read_again(pipe.merge.position + 4)
+        pipe.checkpoint_of(pipe.merge, T0)
+    pipe.restart_merge()
+    for number in (70, 140, 24 * 60):
+        minute(number)
+        pipe.checkpoint_of(pipe.merge, T0)
+    assert pipe.results("metrics.1h")[("s", "v"), T0].revision == 40
+    assert pipe.results("metrics.1d")[("s", "v"), T0 // DAY_MS * DAY_MS].revision == 42
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_cut_off_checkpoints_and_restores_change_no_result(seed):
+    rng = random.Random(seed)
+    pipe = Pipeline(partitions=2, lateness=rng.choice([60, 300, 3600]), idle_after=5)
+    wanted = 0
+    for step in range(0, 3 * 60, 3):
+        now = T0 + step * MINUTE_MS
+        for partition in range(2):
+            values = [prediction(now + rng.randrange(60_000), 5, f"s{rng.randrange(3)}") for _ in range(3)]
+            pipe.log(partition, *values, at_ms=now + 60_000)
+            wanted += 3
+        pipe.flush(now)
+        for task in pipe.ingest:
+            pipe.checkpoint_of(task, now)
+        pipe.read_partials()
+        luck = rng.random()
+        if luck < 0.3:
+            pipe.checkpoint_of(pipe.merge, now, meta=False, rows=rng.choice([None, rng.randrange(9)]))
+            pipe.restart_merge(read_on=False)
+            while (pipe.merge.position or 0) < len(pipe._partials):
+                pipe.read_again((pipe.merge.position or 0) + rng.randrange(1, 40))
+                if rng.random() < 0.5:
+                    pipe.checkpoint_of(pipe.merge, now)
+        elif luck < 0.7:
+            pipe.checkpoint_of(pipe.merge, now)
+    later = T0 + 2 * DAY_MS
+    for round_ in range(4):
+        pipe.flush(later + round_ * 6000, idle=(0, 1))
+        pipe.checkpoint(later + round_ * 6000)
+    late = pipe.merged("late")
+    assert pipe.merged("published") + late == wanted
+    for topic in ("metrics.1m", "metrics.1h", "metrics.1d"):
+        assert sum(metric.revision for metric in pipe.results(topic).values()) == wanted - late, topic
