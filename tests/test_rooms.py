@@ -63,20 +63,3 @@ def test_the_folder_logging_does_not_shadow_the_standard_library():
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert str(ROOT) not in found or ".venv" in found
-
-
-def test_faust_is_the_version_whose_insides_we_lean_on():
-    """What the batch transport overrides or reads must still be there after an upgrade."""
-    from faust import __version__
-    from faust.stores.rocksdb import Store
-    from faust.tables.base import Collection
-    from faust.transport.consumer import Consumer
-
-    assert __version__.startswith("0.15.")
-    ours = ("_wait_next_records", "_to_message", "_new_offset", "_filter_tps_with_pending_acks", "_add_gap", "ack",
-            "perform_seek", "on_partitions_revoked", "_should_commit", "commit")  # fmt: skip
-    for name in ours:
-        assert hasattr(Consumer, name), name
-    for name in ("_db_for_partition", "set_persisted_offset", "offset_key"):
-        assert hasattr(Store, name), name
-    assert hasattr(Collection, "changelog_topic")
