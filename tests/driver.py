@@ -81,6 +81,9 @@ class Committed(dict[TP, int]):
     def committed(self, tp: TP) -> int | None:
         return self.get(tp)
 
+    def highwater(self, tp: TP) -> int | None:
+        return None
+
 
 class Pipeline:
     """One kind of log with `partitions` source partitions, and one partials partition."""

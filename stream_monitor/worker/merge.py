@@ -70,6 +70,8 @@ class MergeTask(PartitionTask):
             )
             for name, kind in KINDS.items()
         }
+        self._inherited_end: int | None = None
+        """The partials partition's end when we began to read: a former owner has read no further."""
         super().__init__(tp, state, outbox, consumer, settings)
         for of in self._kinds.values():
             self._bury(of)
@@ -94,6 +96,7 @@ class MergeTask(PartitionTask):
         prefix = tag(MINUTE, of.kind.name)
         for key, stored in self.state.scan(prefix):
             start_ms, series = key_parts(prefix, key)
+            of.inherited_ms = max(of.inherited_ms, start_ms + MINUTE_MS)
             if not is_closed(start_ms, of.closed_ms, self._grace_ms):
                 of.open.setdefault(start_ms, set()).add(series)
             if start_ms + MINUTE_MS > of.merged.until_ms:
@@ -130,6 +133,8 @@ class MergeTask(PartitionTask):
     # Records
 
     def process(self, records: Sequence[Any]) -> None:
+        if self._inherited_end is None:
+            self._inherited_end = max(self.end() or 0, records[-1].offset + 1)
         for record in records:
             try:
                 item = wire.partials_in(record.value)
@@ -137,6 +142,8 @@ class MergeTask(PartitionTask):
                 self._reject(error, record)
                 continue
             of = self._of(item.kind)
+            if record.offset < self._inherited_end and isinstance(item, wire.Partial):
+                of.inherited_ms = max(of.inherited_ms, item.start_ms + MINUTE_MS)
             if isinstance(item, wire.Tick):
                 progress = PartitionProgress(
                     item.position, item.watermark_ms, item.frontier_ms, item.idle, item.at_ms
@@ -297,7 +304,10 @@ class MergeTask(PartitionTask):
             for metric in of.rollups.corrections():
                 self._publish(metric, _TOPICS[metric.size_ms])
             gone = self._retire_minutes(of)
-            rows |= of.rollups.dirty_rows(of.committed_retired_ms)
+            over, results = of.rollups.dirty_rows(of.committed_retired_ms, of.inherited_ms)
+            rows |= over
+            for metric in results:
+                self._publish(metric, _TOPICS[metric.size_ms])
             for key in gone:  # after the hours that took them in, also in the changelog
                 rows.pop(key, None)
             rows |= gone
@@ -306,7 +316,11 @@ class MergeTask(PartitionTask):
         return rows
 
     def _retire_minutes(self, of: KindState) -> dict[bytes, bytes | None]:
-        """Minutes whose retirement is committed go into their hours, and leave a tombstone."""
+        """Minutes whose retirement is committed go into their hours, and leave a tombstone.
+
+        What a former owner may have published too is published once more: a worker that was paused may have sent
+        an older result behind ours, and Kafka compacts to the last record of a key.
+        """
         gone: dict[bytes, bytes | None] = {}
         prefix = tag(MINUTE, of.kind.name)
         for key, stored in self.state.scan(prefix):
@@ -314,6 +328,8 @@ class MergeTask(PartitionTask):
             if start_ms + MINUTE_MS > of.committed_retired_ms:
                 break
             row = self._rows.pop(key, None) or MinuteRow(of.kind, key, series, start_ms, stored)
+            if start_ms < of.inherited_ms:
+                self._publish_minute(row, final=True)
             of.rollups.retire_minute(row)
             if start_ms + MINUTE_MS > of.safe_ms:  # somebody may still send for it
                 self._stub(of, series, start_ms)

@@ -29,6 +29,8 @@ class KindState:
         self.swept_ms = 0
         """At a start: rows that end at or before it had left their tombstones."""
         self.committed_safe_ms = 0
+        self.inherited_ms = 0
+        """A former owner may have published windows that begin before it."""
         self.open: dict[int, set[bytes]] = {}
         """Series by start, of the minutes that are not closed."""
         self.merged = Ledger()

@@ -83,14 +83,9 @@ class Owners:
             now_ms = clock_ms()
             if task.is_due(now_ms):
                 task.start_checkpoint(now_ms, idle_at_ms, self._on_error)
-            elif not self._is_behind(consumer, tp, task):
+            elif not _is_behind(task):
                 task.flush(now_ms, idle_at_ms)
             await asyncio.sleep(0)
-
-    def _is_behind(self, consumer: BatchConsumer, tp: TP, task: PartitionTask) -> bool:
-        """Far from the partition's end, a provisional result is of no use: it goes with the next checkpoint."""
-        end = _end(consumer, tp)
-        return end is not None and task.position is not None and end - task.position > _BEHIND
 
     def _is_silent(self, consumer: BatchConsumer, tp: TP, now_ms: int) -> bool:
         """Everything that was fetched is processed, and nothing came for a while."""
@@ -125,10 +120,7 @@ class Owners:
             await task.wait_checkpoint()
 
 
-def _end(consumer: BatchConsumer, tp: TP) -> int | None:
-    """The partition's end offset as last heard of; None before that, and when it is not assigned any more."""
-    try:
-        end: int | None = consumer.highwater(tp)
-    except (AssertionError, IllegalStateError):  # aiokafka asserts the assignment
-        return None
-    return end
+def _is_behind(task: PartitionTask) -> bool:
+    """Far from the partition's end, a provisional result is of no use: it goes with the next checkpoint."""
+    end = task.end()
+    return end is not None and task.position is not None and end - task.position > _BEHIND

@@ -120,11 +120,16 @@ class Rollups:
         if not hour.has(minute):
             hour.take(minute, row.settled())
 
-    def dirty_rows(self, retired_ms: int) -> dict[bytes, bytes | None]:
-        """Retire hours into days and days for good; what changed, as rows to write."""
+    def dirty_rows(self, retired_ms: int, again_ms: int) -> tuple[dict[bytes, bytes | None], list[Metric]]:
+        """Retire hours into days and days for good. What changed, as rows to write; and what retired and began
+        before `again_ms`, as results.
+        """
         rows: dict[bytes, bytes | None] = {}
+        results: list[Metric] = []
         for size_ms in (HOUR_MS, DAY_MS):
             for start_ms, series in self._over(size_ms, retired_ms):
+                if start_ms < again_ms:
+                    results.append(self._metric(size_ms, start_ms, series))
                 if size_ms == HOUR_MS:
                     day_ms = window_start(start_ms, DAY_MS)
                     hour = self._row(HOUR_MS, start_ms, series)
@@ -137,7 +142,7 @@ class Rollups:
                     row.unsaved = False
                     rows[self._key(size_ms, start_ms, series)] = stamped(row.taken, row.out())
             cache.clear()
-        return dict(sorted(rows.items(), key=lambda item: item[1] is None))
+        return dict(sorted(rows.items(), key=lambda item: item[1] is None)), results
 
     def _over(self, size_ms: int, retired_ms: int) -> list[Place]:
         prefix = tag(_TAGS[size_ms], self._kind.name)

@@ -20,6 +20,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from stream_monitor import wire
@@ -108,6 +109,14 @@ class PartitionTask(ABC):
         if position is None or not records or records[0].offset >= position:
             return records
         return [record for record in records if record.offset >= position]
+
+    def end(self) -> int | None:
+        """The partition's end offset as last heard of; None before that, and when it is not assigned any more."""
+        try:
+            end: int | None = self._consumer.highwater(self.tp)
+        except (AssertionError, IllegalStateError):  # aiokafka asserts the assignment
+            return None
+        return end
 
     def count(self, name: str, times: int = 1) -> None:
         """Add to a conservation counter."""

@@ -148,7 +148,10 @@ class BatchConsumer(Consumer):
         """
         self.delivered.clear()
         self._missed.clear()
-        await super().perform_seek()
+        try:
+            await super().perform_seek()
+        except IllegalStateError:  # given away this very moment: Faust seeks again when it has new ones
+            return
         batched = [tp for tp in self.assignment() if tp.topic in self.app.batched_topics]
         self._sought = {tp: offset for tp in batched if (offset := self._committed_offset[tp])}
         fresh = [tp for tp in batched if tp not in self._sought]

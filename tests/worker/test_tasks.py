@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
 
+from stream_monitor import wire
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS
+from stream_monitor.kinds import KINDS
 from tests.driver import Pipeline, prediction
 
 T0 = 1_705_312_800_000
@@ -262,3 +265,26 @@ def test_cut_off_checkpoints_and_restores_change_no_result(seed):
     assert pipe.merged("published") + late == wanted
     for topic in ("metrics.1m", "metrics.1h", "metrics.1d"):
         assert sum(metric.revision for metric in pipe.results(topic).values()) == wanted - late, topic
+
+
+def test_what_a_former_owner_may_have_published_late_is_published_again_when_it_retires():
+    """Kafka compacts to the last record of a key."""
+    pipe = Pipeline(partitions=1, lateness=300)
+    for number in range(70):
+        now = T0 + number * MINUTE_MS
+        pipe.log(0, prediction(now), prediction(now + 1), at_ms=now)
+        pipe.flush(now)
+        pipe.checkpoint(now)
+        if number == 30:
+            pipe.restart_merge()
+            inherited = {key for key in pipe.results() if key[1] > now - 6 * MINUTE_MS}
+            stale = [sent for sent in pipe.sent if sent[0] == "metrics.1m"][-1]
+            value = json.loads(stale[3])
+            pipe.sent.append((*stale[:3], json.dumps({**value, "revision": 1, "records": 1}).encode()))
+    last = {}
+    for topic, _, _, value in pipe.sent:
+        if topic == "metrics.1m":
+            metric = wire.metric_from(value, KINDS)
+            last[metric.labels, metric.start_ms] = metric.revision
+    assert inherited
+    assert set(last.values()) == {2}
