@@ -22,7 +22,8 @@ class Admission:
     keep_ms: int
     known: dict[Labels, int] = field(default_factory=dict)
     """Series → the start of its latest window."""
-    _looked_ms: int = 0
+    looked_ms: int = 0
+    """When room was looked for last, by the watermark."""
 
     def admit(self, labels: Labels, start_ms: int, watermark_ms: int) -> bool:
         """The series may have a row for this window; remembered. Decided by the records alone."""
@@ -35,9 +36,9 @@ class Admission:
         return True
 
     def _forget_retired(self, watermark_ms: int) -> None:
-        if watermark_ms < self._looked_ms + MINUTE_MS:
+        if watermark_ms < self.looked_ms + MINUTE_MS:
             return
-        self._looked_ms = watermark_ms
+        self.looked_ms = watermark_ms
         gone = [labels for labels, start_ms in self.known.items() if start_ms + self.keep_ms < watermark_ms]
         for labels in gone:
             del self.known[labels]

@@ -89,16 +89,16 @@ class IngestTask(PartitionTask):
     def restore(self, meta: dict[str, Any]) -> None:
         self.watermark_ms = meta["watermark_ms"]
         self._committed_frontier_ms = meta["frontier_ms"]
-        latest: dict[bytes, int] = {}
-        for key, _ in self.state.scan(_ROW):
-            start_ms, series = key_parts(_ROW, key)
-            latest[series] = start_ms  # they come in the order of their windows
-        others = (OTHER,) * len(self.kind.labels)
-        known = {wire.series_parts(series)[1]: start_ms for series, start_ms in latest.items()}
-        self._admission.known = {labels: start_ms for labels, start_ms in known.items() if labels != others}
+        self._admission.known = {tuple(labels): start_ms for labels, start_ms in meta["series"]}
+        self._admission.looked_ms = meta["looked_ms"]
 
     def meta(self) -> dict[str, Any]:
-        return {"watermark_ms": self.watermark_ms, "frontier_ms": self.frontier_ms}
+        return {
+            "watermark_ms": self.watermark_ms,
+            "frontier_ms": self.frontier_ms,
+            "series": [*self._admission.known.items()],
+            "looked_ms": self._admission.looked_ms,
+        }
 
     def process(self, records: Sequence[Any]) -> None:
         """The hot path: decode, place, fold."""
@@ -195,7 +195,7 @@ class IngestTask(PartitionTask):
             self.kind.name,
             self.tp.partition,
             self.partitions,
-            self.position or 0,
+            max(self.position or 0, self.fetch_position),
             self.watermark_ms,
             self._committed_frontier_ms,
             idle_at_ms is not None,

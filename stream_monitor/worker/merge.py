@@ -296,6 +296,7 @@ class MergeTask(PartitionTask):
 
     def dirty_rows(self) -> dict[bytes, bytes | None]:
         rows: dict[bytes, bytes | None] = {}
+        swept: dict[bytes, bytes | None] = {}
         for row in self._unsaved:
             row.unsaved = False
             rows[row.key] = stamped(self.position or 0, row.out())
@@ -308,12 +309,11 @@ class MergeTask(PartitionTask):
             rows |= over
             for metric in results:
                 self._publish(metric, _TOPICS[metric.size_ms])
-            for key in gone:  # after the hours that took them in, also in the changelog
-                rows.pop(key, None)
-            rows |= gone
+            swept |= gone
         rows |= self._dirty_stubs()
         self._evict()
-        return rows
+        rows = {key: row for key, row in rows.items() if key not in swept}
+        return rows | swept  # after the hours that took them in and the stubs, also in the changelog
 
     def _retire_minutes(self, of: KindState) -> dict[bytes, bytes | None]:
         """Minutes whose retirement is committed go into their hours, and leave a tombstone.
@@ -331,7 +331,7 @@ class MergeTask(PartitionTask):
             if start_ms < of.inherited_ms:
                 self._publish_minute(row, final=True)
             of.rollups.retire_minute(row)
-            if start_ms + MINUTE_MS > of.safe_ms:  # somebody may still send for it
+            if not of.is_over(start_ms + MINUTE_MS, [(p, [0, 0, 0]) for p in row.parts]):
                 self._stub(of, series, start_ms)
             gone[key] = None
         return gone
@@ -345,9 +345,7 @@ class MergeTask(PartitionTask):
             prefix = tag(STUB, of.kind.name)
             for key, stored in self.state.scan(prefix):
                 end_ms = key_parts(prefix, key)[0] + MINUTE_MS
-                if end_ms > of.committed_safe_ms:
-                    break
-                if of.is_over(end_ms, (p for p, _ in wire.row_in(stored)["parts"])):
+                if key not in rows and of.is_over(end_ms, wire.row_in(stored)["parts"]):
                     rows[key] = None
         return rows
 

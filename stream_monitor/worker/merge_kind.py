@@ -26,9 +26,12 @@ class KindState:
         """Windows that end at or before it take nothing more."""
         self.committed_retired_ms = 0
         """The same, as of the last committed checkpoint: what the next one sweeps."""
+        self.committed_frontiers: dict[int, int] = {}
+        """By source partition, as of the same checkpoint."""
+        self.committed_safe_ms = 0
+        """Late records of windows that end at or before it are summed, as of the same checkpoint."""
         self.swept_ms = 0
         """At a start: rows that end at or before it had left their tombstones."""
-        self.committed_safe_ms = 0
         self.inherited_ms = 0
         """A former owner may have published windows that begin before it."""
         self.open: dict[int, set[bytes]] = {}
@@ -40,15 +43,17 @@ class KindState:
 
     @property
     def safe_ms(self) -> int:
-        """For windows that end at or before it nobody who had data sends more; or they are a day too old."""
-        frontiers = [said.frontier_ms for said in self.progress.partitions.values() if said.watermark_ms]
+        """For windows that end at or before it nobody sends anything more; or they are a day too old."""
+        frontiers = [said.frontier_ms for said in self.progress.partitions.values()]
         return max(min(frontiers, default=0), self.retired_ms - DAY_MS)
 
-    def is_over(self, end_ms: int, partitions: Iterable[int]) -> bool:
-        """None of these source partitions sends anything more for a window; or it is a day too old."""
-        said = self.progress.partitions
-        old = end_ms <= self.retired_ms - DAY_MS
-        return old or all(p in said and said[p].frontier_ms >= end_ms for p in partitions)
+    def is_over(self, end_ms: int, parts: Iterable[tuple[int, list[int]]]) -> bool:
+        """A retired minute's stub can go: its source partitions send no more, and what was late is summed."""
+        parts = [*parts]
+        frontiers = self.committed_frontiers
+        over = all(frontiers.get(partition, 0) >= end_ms for partition, _ in parts)
+        summed = end_ms <= self.committed_safe_ms
+        return summed or (over and not any(late for _, (_, _, late) in parts))
 
     def retire(self, grace_ms: int) -> None:
         """Retire what the owners have retired, and nothing that is still open."""
@@ -86,4 +91,5 @@ class KindState:
     def on_committed(self, plain: dict[str, Any]) -> None:
         """The checkpoint with this meta is committed."""
         self.committed_retired_ms = plain["retired_ms"]
+        self.committed_frontiers = {p: frontier for p, _, _, frontier, *_ in plain["partitions"]}
         self.committed_safe_ms = plain["safe_ms"]

@@ -106,7 +106,10 @@ class Owners:
                 positions = {tp: await consumer.position(tp) for tp in silent}
         except (IllegalStateError, KafkaError, TimeoutError):  # given away, or no answer: nobody can say
             return set()
-        return {tp for tp in silent if (at := positions[tp]) is not None and at >= ends[tp]}
+        empty = {tp for tp in silent if (at := positions[tp]) is not None and at >= ends[tp]}
+        for tp in empty:
+            self.get(tp).fetch_position = positions[tp] or 0
+        return empty
 
     async def finish(self, consumer: BatchConsumer) -> None:
         """A last checkpoint of everything, before the worker stops."""

@@ -128,7 +128,7 @@ class Rollups:
         results: list[Metric] = []
         for size_ms in (HOUR_MS, DAY_MS):
             for start_ms, series in self._over(size_ms, retired_ms):
-                if start_ms < again_ms:
+                if start_ms < again_ms and self._row(size_ms, start_ms, series).taken:
                     results.append(self._metric(size_ms, start_ms, series))
                 if size_ms == HOUR_MS:
                     day_ms = window_start(start_ms, DAY_MS)

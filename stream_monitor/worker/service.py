@@ -77,16 +77,18 @@ async def _run(settings: Settings) -> int:
 
 
 def _stop_on_signals() -> asyncio.Event:
-    """Set by the first SIGINT, SIGTERM or SIGHUP; the second ends the process where it stands."""
-    stop = asyncio.Event()
+    """Set by the first SIGINT, SIGTERM or SIGHUP; the second ends the process, whatever the loop is doing."""
+    stop, loop, seen = asyncio.Event(), asyncio.get_running_loop(), 0
 
-    def signalled() -> None:
-        if stop.is_set():
+    def signalled(_: int, __: object) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > 1:
             _exit_at_once("told so twice")
-        stop.set()
+        loop.call_soon_threadsafe(stop.set)
 
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(signum, signalled)
+        signal.signal(signum, signalled)
     return stop
 
 

@@ -96,7 +96,7 @@ class Store(rocksdb.Store):
                 return db
             why = "rows are missing"
         except Exception as error:
-            if _is_locked(error):  # the former owner in this process has not let go yet; Faust waits
+            if not _is_damage(error):  # a lock not let go yet (Faust waits), no space …
                 raise
             why = str(error)
         db = None
@@ -116,7 +116,7 @@ class Store(rocksdb.Store):
         try:
             yield self.db(partition)
         except Exception as error:
-            if "Corruption" not in str(error):
+            if not _is_damage(error):
                 raise
             path = self.partition_path(partition)
             self._put_aside(path)
@@ -169,10 +169,10 @@ class Store(rocksdb.Store):
         failpoint.reach("restore")
 
 
-def _is_locked(error: Exception) -> bool:
-    """Another handle has the database."""
+def _is_damage(error: Exception) -> bool:
+    """RocksDB cannot make sense of its files."""
     text = str(error)
-    return text.startswith("IO error") and ("lock hold by" in text or "/LOCK:" in text)
+    return "Corruption" in text or text.startswith("Invalid argument") or "No such file" in text
 
 
 def _is_whole(db: Any) -> bool:

@@ -65,6 +65,8 @@ class PartitionTask(ABC):
         self.receipt = Receipt()
         self.position: int | None = None
         """The offset after the last record processed; None before the first."""
+        self.fetch_position = 0
+        """Where the consumer was when the partition was last verified empty."""
         self.saved_position = 0
         """The position in the newest meta row."""
         self.counters: dict[str, int] = {}
@@ -94,8 +96,8 @@ class PartitionTask(ABC):
     def _check_topic(self, topic_id: str) -> None:
         if topic_id != self.state.topic_id:
             raise LostStateError(
-                f"topic {self.tp.topic} was deleted and made anew, and the table is of the old one. Make its "
-                f"changelog {self.state.changelog} anew too and delete the datadir, or choose another prefix"
+                f"topic {self.tp.topic} was deleted and made anew, and the tables are of the old one. Choose "
+                "another prefix, or delete the topics of this one and the datadirs; then stream-monitor topics apply"
             )
 
     def unprocessed(self, batch: Batch) -> Sequence[Any]:

@@ -264,6 +264,7 @@ def test_cut_off_checkpoints_and_restores_change_no_result(seed):
     late = pipe.merged("late")
     assert pipe.merged("published") + late == wanted
     for topic in ("metrics.1m", "metrics.1h", "metrics.1d"):
+        assert all(metric.revision for metric in pipe.results(topic).values())
         assert sum(metric.revision for metric in pipe.results(topic).values()) == wanted - late, topic
 
 
