@@ -97,7 +97,8 @@ class PartitionTask(ABC):
         if topic_id != self.state.topic_id:
             raise LostStateError(
                 f"topic {self.tp.topic} was deleted and made anew, and the tables are of the old one. Choose "
-                "another prefix, or delete the topics of this one and the datadirs; then stream-monitor topics apply"
+                "another prefix, or delete the topics of this one, and the datadirs; then: stream-monitor topics "
+                "apply"
             )
 
     def unprocessed(self, batch: Batch) -> Sequence[Any]:
