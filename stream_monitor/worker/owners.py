@@ -16,8 +16,6 @@ from stream_monitor.worker.transport import BatchConsumer
 _BEHIND = 10_000
 _CHUNK = 4000
 """Records processed before the event loop gets a turn."""
-
-
 _ANSWER_S = 2.0
 """To wait for the broker's end offsets. Without them no partition is idle."""
 

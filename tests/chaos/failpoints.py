@@ -34,13 +34,18 @@ from tests.workers import WorkerProcess, wait_for
 RECORDS, TIMES, ZOMBIE_TIMES = 20_000, 2, 5
 
 
-def visit(kafka: JarsKafka, point: str, *, forget: bool) -> list[str]:
-    """Die at the point, start again; returns what is not as it should be."""
-    settings = Settings(broker=kafka.address, prefix=f"{point}-{'empty' if forget else 'same'}")
+def stage(kafka: JarsKafka, prefix: str) -> tuple[Settings, list[Recorded], Fleet]:
+    """Topics of its own, the load, and no worker yet."""
+    settings = Settings(broker=kafka.address, prefix=prefix)
     topics.apply(settings, replication_factor=1)
     start_ms = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS - DAY_MS - SPAN_MS // 2
     records = list(load(7, RECORDS, start_ms, SPAN_MS, series=8))
-    fleet = Fleet(settings, Path(tempfile.mkdtemp(prefix="stream-monitor-failpoint-")), [])
+    return settings, records, Fleet(settings, Path(tempfile.mkdtemp(prefix="stream-monitor-failpoint-")), [])
+
+
+def visit(kafka: JarsKafka, point: str, *, forget: bool) -> list[str]:
+    """Die at the point, start again; returns what is not as it should be."""
+    settings, records, fleet = stage(kafka, f"{point}-{'empty' if forget else 'same'}")
     static = {"STREAM_MONITOR_GROUP_INSTANCE_ID": "w"}
     try:
         fleet.start("w", **static)
@@ -67,11 +72,7 @@ def visit(kafka: JarsKafka, point: str, *, forget: bool) -> list[str]:
 
 def haunt(kafka: JarsKafka, point: str) -> list[str]:
     """Pause at the point until a successor has done the work, go on; returns what is not as it should be."""
-    settings = Settings(broker=kafka.address, prefix=f"{point}-zombie")
-    topics.apply(settings, replication_factor=1)
-    start_ms = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS - DAY_MS - SPAN_MS // 2
-    records = list(load(8, RECORDS, start_ms, SPAN_MS, series=8))
-    fleet = Fleet(settings, Path(tempfile.mkdtemp(prefix="stream-monitor-failpoint-")), [])
+    settings, records, fleet = stage(kafka, f"{point}-zombie")
     try:
         zombie = fleet.start("zombie", STREAM_MONITOR_FAILPOINT=f"{point}:{ZOMBIE_TIMES}:pause")
         send(settings, records)
