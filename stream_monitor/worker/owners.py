@@ -70,14 +70,19 @@ class Owners:
             await asyncio.sleep(0)
 
     async def tick(self, consumer: BatchConsumer, partitions: Any) -> None:
-        """Send provisional results and start the checkpoints that are due, for all assigned partitions."""
+        """Send provisional results and start the checkpoints that are due, for all assigned partitions.
+
+        Nothing is made after an await: the partition may have been revoked meanwhile, and a task made then would
+        outlive the revocation, with what it knew.
+        """
         looked_at_ms = clock_ms()
-        empty = await self._empty(consumer, partitions, looked_at_ms)
-        for tp in partitions:
-            if not consumer.app.serves(tp) or tp not in consumer.assignment():
+        tasks = [self.get(tp) for tp in partitions]
+        empty = await self._empty(consumer, tasks, looked_at_ms)
+        for task in tasks:
+            if not self._is_ours(task, consumer):
                 return  # it was given away while we asked
-            task = self.get(tp)
-            idle_at_ms = looked_at_ms if tp in empty and self._is_silent(consumer, tp, looked_at_ms) else None
+            is_idle = task.tp in empty and _is_silent(task, consumer, looked_at_ms - self._idle_after_ms)
+            idle_at_ms = looked_at_ms if is_idle else None
             now_ms = clock_ms()
             if task.is_due(now_ms):
                 task.start_checkpoint(now_ms, idle_at_ms, self._on_error)
@@ -85,17 +90,14 @@ class Owners:
                 task.flush(now_ms, idle_at_ms)
             await asyncio.sleep(0)
 
-    def _is_silent(self, consumer: BatchConsumer, tp: TP, now_ms: int) -> bool:
-        """Everything that was fetched is processed, and nothing came for a while."""
-        task = self.get(tp)
-        fetched = consumer.delivered.get(tp)
-        return now_ms - task.batch_at_ms >= self._idle_after_ms and (
-            fetched is None or (task.position is not None and fetched < task.position)
-        )
+    def _is_ours(self, task: PartitionTask, consumer: BatchConsumer) -> bool:
+        """The task was not dropped, and its partition is not about to be given away."""
+        tp = task.tp
+        return self._tasks.get(tp) is task and consumer.app.serves(tp) and tp in consumer.assignment()
 
-    async def _empty(self, consumer: BatchConsumer, partitions: Any, now_ms: int) -> set[TP]:
+    async def _empty(self, consumer: BatchConsumer, tasks: list[PartitionTask], now_ms: int) -> set[TP]:
         """The silent partitions of which the broker says that we have read them to their ends."""
-        silent = [tp for tp in partitions if self._is_silent(consumer, tp, now_ms)]
+        silent = {task.tp: task for task in tasks if _is_silent(task, consumer, now_ms - self._idle_after_ms)}
         if not silent:
             return set()
         try:
@@ -106,7 +108,7 @@ class Owners:
             return set()
         empty = {tp for tp in silent if (at := positions[tp]) is not None and at >= ends[tp]}
         for tp in empty:
-            self.get(tp).fetch_position = positions[tp] or 0
+            silent[tp].fetch_position = positions[tp] or 0
         return empty
 
     async def finish(self, consumer: BatchConsumer) -> None:
@@ -119,6 +121,14 @@ class Owners:
                 task.start_checkpoint(clock_ms(), None, self._on_error)
         for task in list(self):
             await task.wait_checkpoint()
+
+
+def _is_silent(task: PartitionTask, consumer: BatchConsumer, since_ms: int) -> bool:
+    """Everything that was fetched is processed, and nothing came since then."""
+    fetched = consumer.delivered.get(task.tp)
+    return task.batch_at_ms <= since_ms and (
+        fetched is None or (task.position is not None and fetched < task.position)
+    )
 
 
 def _is_behind(task: PartitionTask) -> bool:
