@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import signal
 import time
+import urllib.request
 
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from stream_monitor import clients, offsets, recording, replay, topics
+from stream_monitor.broker import free_port
 from stream_monitor.core.window import DAY_MS
 from stream_monitor.recording import Recorded
 from tests.expected import FIXTURES, differences, fixture_windows
@@ -35,10 +37,11 @@ def check_against_oracle(settings, shift_ms, worker):
 
 class TestFixtures:
     def test_through_the_embedded_broker(self, embedded, make_settings):
-        settings, shift_ms = make_settings(embedded), yesterday_ms()
+        settings, shift_ms = make_settings(embedded, http_port=free_port()), yesterday_ms()
         with WorkerProcess(settings) as worker:
             assert replay.replay(settings, FIXTURES, shift_ms=shift_ms) == TOTAL
             check_against_oracle(settings, shift_ms, worker)
+            assert scraped(settings, "stream_monitor_restored_total") == 0  # it does not read its own changelogs
             assert worker.stop() == 0
 
     def test_from_a_producer_that_ignores_keys(self, kafka, make_settings):
@@ -58,6 +61,13 @@ class TestFixtures:
             assert two.stop() == 0
             send(settings, half[TOTAL // 4 * 3 :], shift_ms)
             check_against_oracle(settings, shift_ms, one)
+
+
+def scraped(settings, name):
+    """One of the worker's own metrics."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{settings.http_port}/metrics", timeout=5) as page:
+        (line,) = [line for line in page.read().decode().splitlines() if line.startswith(name)]
+    return float(line.split()[-1])
 
 
 def send(settings, records, shift_ms=0):

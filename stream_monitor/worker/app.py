@@ -32,7 +32,7 @@ from stream_monitor.worker.transport import BatchConsumer, BatchTransport, RawSc
 
 log = logging.getLogger(__name__)
 
-_BATCH_RECORDS = 2500
+_BATCH_RECORDS = 5000
 """Records fetched at once, at most."""
 _QUEUED_BATCHES = 2
 """Batches that may wait for an agent: what bounds memory when the worker is behind."""
@@ -165,7 +165,7 @@ def _table(app: MonitorApp, settings: Settings, name: str, partitions: int) -> A
         f"state.{name}",
         partitions=partitions,
         changelog_topic=changelog,
-        recovery_buffer_size=1,  # an event is a whole batch already
+        recovery_buffer_size=2,  # an event is a whole batch; with 1 Faust would read on after the restore
     )
 
 

@@ -60,7 +60,9 @@ class WorkerCollector(Collector):
             saved.add_metric(where, task.saved_position)
         sent = CounterMetricFamily("stream_monitor_sent", "Records sent, of every topic.")
         sent.add_metric((), self._app.outbox.sent_total)
-        yield from (records, merged, position, saved, sent)
+        restored = CounterMetricFamily("stream_monitor_restored", "Changelog records read to restore tables.")
+        restored.add_metric((), self._app.restored.records)
+        yield from (records, merged, position, saved, sent, restored)
 
 
 def is_ready(app: MonitorApp) -> bool:
