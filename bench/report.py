@@ -19,6 +19,7 @@ from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 from tests import brokers
+from tests.lines import decode, fold_one
 
 SERIES = [("airflow", (f"dag{n}", "t")) for n in range(20)]
 SERIES += [("kafka", (f"group{n}", "events")) for n in range(40)]
@@ -38,7 +39,7 @@ def hour(kind: str, at_ms: int, rng: random.Random) -> Aggregate:
     whole = Aggregate.empty(KINDS[kind])
     for minute in range(60):
         line = LOG[kind] % (at_ms + minute * MINUTE_MS, rng.lognormvariate(3, 0.6))
-        whole.fold(KINDS[kind], KINDS[kind].decode(line, 0), 0, minute)
+        fold_one(whole, KINDS[kind], decode(KINDS[kind], line), 0, minute)
     whole.settle()
     return whole
 

@@ -7,9 +7,11 @@ import random
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from stream_monitor import recording
+from stream_monitor.core import fold as core
 from stream_monitor.core.aggregate import Aggregate
 from stream_monitor.core.metric import Metric
 from stream_monitor.core.record import Rejected
@@ -17,6 +19,20 @@ from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
 from stream_monitor.data import data_dir
 from stream_monitor.kinds import KINDS
 from tests.expected import FIXTURES, differences, expect, fixture_windows
+from tests.lines import decode
+
+
+def fold_batch(minutes, records, first):
+    """Records of one kind into their minutes."""
+    kind = KINDS[records[0].topic.removeprefix("logs.")]
+    values, times = [r.value for r in records], [r.timestamp_ms for r in records]
+    lines, rows, rejected = kind.decode(values, np.array(times))
+    assert not rejected
+    starts = [window_start(at) for at in lines.timestamp_ms.tolist()]
+    keys = [(kind.name, tuple(labels), start) for *labels, start in zip(*lines.labels, starts, strict=True)]
+    places = {key: slot for slot, key in enumerate(dict.fromkeys(keys))}
+    windows = [minutes.setdefault(key, Aggregate.empty(kind)) for key in places]
+    core.fold(kind, windows, np.array([places[key] for key in keys]), lines, 0, rows + first)
 
 
 def fold(paths):
@@ -24,13 +40,13 @@ def fold(paths):
     minutes = {}
     for path in paths:
         records = list(recording.read(path))
-        random.Random(7).shuffle(records)
-        for offset, record in enumerate(records):
-            kind = KINDS[record.topic.removeprefix("logs.")]
-            line = kind.decode(record.value, record.timestamp_ms)
-            assert not isinstance(line, Rejected), line
-            key = (kind.name, line.labels, window_start(line.timestamp_ms))
-            minutes.setdefault(key, Aggregate.empty(kind)).fold(kind, line, 0, offset)
+        rng = random.Random(7)
+        rng.shuffle(records)
+        offset = 0
+        while offset < len(records):
+            batch = records[offset : offset + rng.choice((1, 7, 300, 2000))]
+            fold_batch(minutes, batch, offset)
+            offset += len(batch)
     results = {}
     for (name, labels, start), minute in minutes.items():
         minute.settle()
@@ -67,7 +83,7 @@ BAD = [json.loads(line) for line in (data_dir("fixtures") / "bad_records.jsonl")
 def test_decoder_and_oracle_know_every_hostile_record(number):
     record = list(recording.read(data_dir("fixtures") / "bad_records.jsonl"))[number]
     wanted = BAD[number]["expect"]
-    line = KINDS[record.topic.removeprefix("logs.")].decode(record.value, record.timestamp_ms)
+    line = decode(KINDS[record.topic.removeprefix("logs.")], record.value, record.timestamp_ms)
     found = line.reason if isinstance(line, Rejected) else "folded"
     by_context = ("late", "too_far_ahead")
     assert found == ("folded" if wanted in by_context else wanted)

@@ -32,6 +32,7 @@ from stream_monitor.report.render_csv import render_csv, safe_cell
 from stream_monitor.report.render_json import render_json
 from stream_monitor.report.render_text import plain, render_text
 from stream_monitor.report.spark import spark
+from tests.lines import decode, fold_one
 from tests.workers import wait_for
 
 SCHEMA = json.loads((data_dir("docs") / "reference" / "report.schema.json").read_text())
@@ -41,20 +42,21 @@ NOW = 1_705_314_600_000
 def prediction(at_ms, latency, labels=("s", "v"), error=False):
     level = b'"ERROR"' if error else b'"INFO"'
     line = b'{"timestamp":%d,"level":%b,"service":"%b","model_version":"%b","latency_ms":%d,"confidence":0.5}'
-    return KINDS["ml"].decode(line % (at_ms, level, labels[0].encode(), labels[1].encode(), latency), 0)
+    return decode(KINDS["ml"], line % (at_ms, level, labels[0].encode(), labels[1].encode(), latency))
 
 
 def snapshot(*records):
     """A snapshot of predictions, all within the hour before NOW."""
     found = Snapshot(Range(NOW - HOUR_MS, NOW))
     for record in records:
+        labels, at_ms = tuple(column[0] for column in record.labels), int(record.timestamp_ms[0])
         one = found.series.setdefault(
-            ("ml", record.labels), SeriesSnapshot(KINDS["ml"], record.labels, Aggregate.empty(KINDS["ml"]))
+            ("ml", labels), SeriesSnapshot(KINDS["ml"], labels, Aggregate.empty(KINDS["ml"]))
         )
-        one.whole.fold(KINDS["ml"], record, 0, 0)
-        hour = one.hours.setdefault(window_start(record.timestamp_ms, HOUR_MS), HourLine())
+        fold_one(one.whole, KINDS["ml"], record, 0, 0)
+        hour = one.hours.setdefault(window_start(at_ms, HOUR_MS), HourLine())
         hour.volume, hour.of = hour.volume + 1, hour.of + 1
-        one.last_ms = max(one.last_ms or 0, window_start(record.timestamp_ms))
+        one.last_ms = max(one.last_ms or 0, window_start(at_ms))
     return found
 
 
@@ -137,12 +139,13 @@ def test_numbers_for_a_person():
 
 def of(line, kind="airflow"):
     """A report of one log."""
-    record = KINDS[kind].decode(line, NOW - 60_000)
+    record = decode(KINDS[kind], line, NOW - 60_000)
+    labels = tuple(column[0] for column in record.labels)
     found = Snapshot(Range(NOW - HOUR_MS, NOW))
-    one = SeriesSnapshot(KINDS[kind], record.labels, Aggregate.empty(KINDS[kind]), last_ms=NOW - 60_000)
-    one.whole.fold(KINDS[kind], record, 0, 0)
+    one = SeriesSnapshot(KINDS[kind], labels, Aggregate.empty(KINDS[kind]), last_ms=NOW - 60_000)
+    fold_one(one.whole, KINDS[kind], record, 0, 0)
     one.hours[window_start(NOW - 60_000, HOUR_MS)] = HourLine(0.0, 0, 1)
-    found.series[kind, record.labels] = one
+    found.series[kind, labels] = one
     return build(found, KINDS, (), 1)
 
 
@@ -280,7 +283,7 @@ def test_history_is_read_without_overlap_and_the_newest_revision_wins(embedded, 
             start = window_start(at, size)
             if start + size <= now:
                 whole = windows.setdefault((size, start), Aggregate.empty(KINDS["ml"]))
-                whole.fold(KINDS["ml"], prediction(at, 5), 0, 0)
+                fold_one(whole, KINDS["ml"], prediction(at, 5), 0, 0)
     results = [
         Metric(KINDS["ml"], ("s", "v"), start, size, True, whole) for (size, start), whole in windows.items()
     ]
@@ -289,7 +292,7 @@ def test_history_is_read_without_overlap_and_the_newest_revision_wins(embedded, 
         for size, start in windows
     ]
     for metric in stale:
-        metric.aggregate.fold(KINDS["ml"], prediction(metric.start_ms, 5), 0, 0)
+        fold_one(metric.aggregate, KINDS["ml"], prediction(metric.start_ms, 5), 0, 0)
     publish(settings, results + stale)
     for hours in (1, 24, 26, 48):
         within = report_range(now, hours)
@@ -312,7 +315,7 @@ def test_a_partition_whose_hours_lag_behind_gives_its_minutes(embedded, make_set
         for back in range(1, 6):
             start = hour - back * HOUR_MS
             whole = Aggregate.empty(KINDS["ml"])
-            whole.fold(KINDS["ml"], prediction(start, 5, (name, "v")), 0, 0)
+            fold_one(whole, KINDS["ml"], prediction(start, 5, (name, "v")), 0, 0)
             sizes = (MINUTE_MS, HOUR_MS) if name in ahead or back > 3 else (MINUTE_MS,)
             results += [Metric(KINDS["ml"], (name, "v"), start, size, True, whole) for size in sizes]
     publish(settings, results)

@@ -16,6 +16,7 @@ from stream_monitor.core.metric import Metric
 from stream_monitor.core.record import Rejected
 from stream_monitor.data import data_dir
 from stream_monitor.kinds import KINDS
+from tests.lines import decode, fold_one
 
 PACK = msgspec.msgpack.encode
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -31,8 +32,7 @@ def metric(kind="ml", labels=("ml.predictor", "v1.2.3")):
     line = {"ml": b'{"service":"s","model_version":"v","latency_ms":5,"confidence":0.5,"prediction":"a"}',
             "kafka": b'{"consumer_group":"g","topic":"t","partition":0,"consumer_lag":3,"messages_per_second":2}',
             "airflow": b'{"dag_id":"d","duration":1,"records_processed":3}'}[kind]  # fmt: skip
-    record = spec.decode(line, 1_705_314_600_000)
-    whole.fold(spec, record, 3, 88123)
+    fold_one(whole, spec, decode(spec, line), 3, 88123)
     return Metric(spec, labels, 1_705_314_600_000, 60_000, True, whole)
 
 
@@ -62,7 +62,7 @@ def test_what_is_published_follows_its_schema_whatever_the_names(kind, one, two)
 def test_an_empty_measure_is_absent_and_a_rate_of_nothing_is_null():
     spec = KINDS["airflow"]
     whole = Aggregate.empty(spec)
-    whole.fold(spec, spec.decode(b'{"dag_id":"d","message":"started"}', 1_705_314_600_000), 0, 0)
+    fold_one(whole, spec, decode(spec, b'{"dag_id":"d","message":"started"}'), 0, 0)
     value = json.loads(wire.metric_value(Metric(spec, ("d", ""), 1_705_314_600_000, 60_000, False, whole), "t"))
     schema("metrics").validate(value)
     assert value["measures"] == {}

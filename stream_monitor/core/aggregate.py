@@ -12,7 +12,7 @@ from typing import Any
 
 from stream_monitor.core import tally
 from stream_monitor.core.distribution import Distribution
-from stream_monitor.core.record import OTHER, Kind, Record
+from stream_monitor.core.record import OTHER, Kind
 
 ERROR_EXEMPLARS = 3
 MAX_GAUGE_KEYS = 256
@@ -64,66 +64,22 @@ class Aggregate:
         """No records yet."""
         return cls([family() for _, family in kind.measures], len(kind.gauges))
 
-    def fold(self, kind: Kind, record: Record, partition: int, offset: int) -> None:
-        """Count one record; `partition` and `offset` are where it was read."""
-        self.records += 1
-        if record.counted:
-            self.of += 1
-            if record.failed:
-                self.errors += 1
-        self.volume_micro += record.volume_micro
-        measures = self.measures
-        for index, value in enumerate(record.values):
-            if value is not None:
-                measures[index].add(value)
-                if not index and (self.slowest is None or value >= self.slowest[0]):
-                    self._keep_slowest((value, record.timestamp_ms, partition, offset))
-        if record.is_error:
-            self._fold_error(record, partition, offset)
-        elif record.exception is not None:
-            tally.count(self.exceptions, record.exception)
-        if record.label is not None:
-            tally.count(self.classes, record.label)
-        if record.gauge_key is not None:
-            self._fold_gauges(kind, record, record.gauge_key)
-
-    def _fold_error(self, record: Record, partition: int, offset: int) -> None:
-        self.error_records += 1
-        if record.exception is not None:
-            tally.count(self.exceptions, record.exception)
-        elif not record.counted:
-            tally.count(self.exceptions, UNKNOWN_EXCEPTION)
-        self._keep_failures([(0.0, record.timestamp_ms, partition, offset)])
-
-    def _fold_gauges(self, kind: Kind, record: Record, key: str) -> None:
-        at, gauges, rate = record.timestamp_ms, self.gauges, kind.rate_index
-        for index, value in enumerate(record.gauges):
-            if value is None:
-                continue
-            gauge = gauges[index]
-            seen = gauge.get(key)
-            if seen is None:
-                seen = gauge[key] = [at, value, value, 0, 0]
-                crowded = len(gauge) > MAX_GAUGE_KEYS
-            else:
-                crowded = False
-                if at > seen[0] or (at == seen[0] and value > seen[1]):
-                    seen[0] = at
-                    seen[1] = value
-                if value > seen[2]:
-                    seen[2] = value
-            if index == rate:
-                seen[3] += round(value * 1_000_000)
-                seen[4] += 1
-            if crowded:
-                _bound(gauge)
-
-    def _keep_slowest(self, candidate: Exemplar) -> None:
+    def keep_slowest(self, candidate: Exemplar) -> None:
+        """The slowest record so far: the greatest exemplar."""
         if self.slowest is None or candidate > self.slowest:
             self.slowest = candidate
 
-    def _keep_failures(self, candidates: Iterable[Exemplar]) -> None:
+    def keep_failures(self, candidates: Iterable[Exemplar]) -> None:
+        """The latest error records so far: the ERROR_EXEMPLARS greatest exemplars."""
         self.failures = sorted({*self.failures, *candidates}, reverse=True)[:ERROR_EXEMPLARS]
+
+    def take_gauge(self, index: int, key: str, value: Gauge) -> None:
+        """Merge what was seen of a key into a gauge; `value` is kept."""
+        gauge = self.gauges[index]
+        seen = gauge.get(key)
+        gauge[key] = value if seen is None else _both(seen, value)
+        if len(gauge) > MAX_GAUGE_KEYS:
+            _bound(gauge)
 
     def merge(self, other: Aggregate) -> None:
         """Add another aggregate of the same kind to this one; `other` stays as it is."""
@@ -146,9 +102,9 @@ class Aggregate:
         if other.classes:
             tally.merge(self.classes, other.classes)
         if other.slowest is not None:
-            self._keep_slowest(other.slowest)
+            self.keep_slowest(other.slowest)
         if other.failures:
-            self._keep_failures(other.failures)
+            self.keep_failures(other.failures)
 
     def settled_volume_micro(self, window_s: int = 60) -> int:
         """The volume in millionths, the rates' part included: Σ over keys of mean × window length, each to the

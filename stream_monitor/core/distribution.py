@@ -13,8 +13,14 @@ OpenTelemetry's exponential histogram: bucket `i` is `(γ^i, γ^(i+1)]`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from decimal import Decimal, localcontext
+from itertools import accumulate
 from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 SCALE = 6
 """Buckets per power of two: 2**SCALE = 64, so γ = 2^(1/64) and a bucket is 1.09 % wide."""
@@ -35,7 +41,23 @@ BINS = 128
 MICRO = 1_000_000
 
 _PER_OCTAVE = float(1 << SCALE)
-_log2, _ceil = math.log2, math.ceil
+
+_ROUNDING = 1e-6
+"""A rank is a multiple of a thousandth; floating point misses it by less, up to a billion values."""
+
+
+def _bounds() -> NDArray[np.float64]:
+    """γ^i / 2 for an octave, as fractions of `frexp`: of each the largest double that is not above it."""
+    with localcontext() as context:
+        context.prec = 50
+        exact = [Decimal(2) ** (Decimal(i) / (1 << SCALE)) / 2 for i in range(1 << SCALE)]
+    nearest = [float(bound) for bound in exact]
+    return np.array(
+        [n if Decimal(n) <= e else math.nextafter(n, 0.0) for n, e in zip(nearest, exact, strict=True)]
+    )
+
+
+_BOUNDS = _bounds()
 
 
 class Distribution:
@@ -58,9 +80,26 @@ class Distribution:
         self.min = minimum
         self.max = maximum
 
-    def add(self, value: float) -> None:
-        """Count one finite value ≥ 0."""
+    @staticmethod
+    def buckets(values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The bucket of each of these finite values ≥ 0."""
         raise NotImplementedError
+
+    def take(
+        self, buckets: Sequence[int], times: Sequence[int], sum_micro: int, minimum: float, maximum: float
+    ) -> None:
+        """Add values: their distinct buckets, how often each; their sum in millionths, and their extremes."""
+        mine = self.counts
+        if mine:
+            for bucket, count in zip(buckets, times, strict=True):
+                mine[bucket] = mine.get(bucket, 0) + count
+        else:
+            mine.update(zip(buckets, times, strict=True))
+        self.sum_micro += sum_micro
+        if minimum < self.min:
+            self.min = minimum
+        if maximum > self.max:
+            self.max = maximum
 
     def representative(self, bucket: int) -> float:
         """The value that stands for a bucket, before it is clamped to [min, max]."""
@@ -98,21 +137,22 @@ class Distribution:
         """
         return self.at_quantiles((q,))[0]
 
+    def named_quantiles(self) -> dict[str, float | None]:
+        """The quantiles that are published for this family, by their names."""
+        found = self.at_quantiles([rank for _, rank in self.quantiles])
+        return {name: value for (name, _), value in zip(self.quantiles, found, strict=True)}
+
     def at_quantiles(self, qs: Iterable[float]) -> list[float | None]:
-        """Several quantiles in one pass; `qs` ascend."""
-        ordered = sorted(self.counts.items())
-        total = sum(count for _, count in ordered)
-        if not total:
+        """Several quantiles."""
+        buckets = sorted(self.counts)
+        upto = list(accumulate(map(self.counts.__getitem__, buckets)))
+        if not upto:
             return [None for _ in qs]
         found: list[float | None] = []
-        position, seen = 0, ordered[0][1]
         for q in qs:
-            rank = max(1, _ceil(round(q * total, 6)))
-            while seen < rank:
-                position += 1
-                seen += ordered[position][1]
-            value = self.representative(ordered[position][0])
-            found.append(min(max(value, self.min), self.max))
+            rank = math.ceil(q * upto[-1] - _ROUNDING) or 1
+            value = self.representative(buckets[bisect_left(upto, rank)])
+            found.append(self.min if value < self.min else min(value, self.max))
         return found
 
     def __eq__(self, other: object) -> bool:
@@ -138,17 +178,13 @@ class Histogram(Distribution):
     __slots__ = ()
     quantiles = (("p50", 0.50), ("p95", 0.95), ("p99", 0.99))
 
-    def add(self, value: float) -> None:
-        """Count one finite value ≥ 0."""
-        clamped = CLAMP_MIN <= value <= CLAMP_MAX
-        bucket = _ceil(_log2(value) * _PER_OCTAVE) - 1 if clamped else bucket_of(value)
-        counts = self.counts
-        counts[bucket] = counts.get(bucket, 0) + 1
-        self.sum_micro += round(value * MICRO)
-        if value < self.min:
-            self.min = value
-        if value > self.max:
-            self.max = value
+    @staticmethod
+    def buckets(values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """`i` with γ^i < clamped value <= γ^(i+1), exact to the last bit of the value; ZERO for 0."""
+        fractions, exponents = np.frexp(np.clip(values, CLAMP_MIN, CLAMP_MAX))
+        places = np.searchsorted(_BOUNDS, fractions, side="left")
+        found = ((exponents.astype(np.int64) - 1) << SCALE) + places - 1
+        return np.where(values == 0.0, ZERO, found)
 
     def representative(self, bucket: int) -> float:
         """The point of the bucket that is equally far, relatively, from both its ends."""
@@ -171,26 +207,11 @@ class Linear(Distribution):
     __slots__ = ()
     quantiles = (("p5", 0.05), ("p50", 0.50))
 
-    def add(self, value: float) -> None:
-        """Count one value in [0, 1]."""
-        bucket = int(value * BINS)
-        if bucket == BINS:
-            bucket = BINS - 1
-        counts = self.counts
-        counts[bucket] = counts.get(bucket, 0) + 1
-        self.sum_micro += round(value * MICRO)
-        if value < self.min:
-            self.min = value
-        if value > self.max:
-            self.max = value
+    @staticmethod
+    def buckets(values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The bin of each of these values in [0, 1]."""
+        return np.minimum((values * BINS).astype(np.int64), BINS - 1)
 
     def representative(self, bucket: int) -> float:
         """The middle of the bin."""
         return (bucket + 0.5) / BINS
-
-
-def bucket_of(value: float) -> int:
-    """A finite value's Histogram bucket: ZERO for 0, else `i` with γ^i < clamped value <= γ^(i+1)."""
-    if value == 0.0:
-        return ZERO
-    return _ceil(_log2(min(max(value, CLAMP_MIN), CLAMP_MAX)) * _PER_OCTAVE) - 1

@@ -1,19 +1,18 @@
-"""What a log line is to the monitor, whatever its kind: a Record, or Rejected with a reason.
+"""What a log line is to the monitor, whatever its kind: a row of Lines, or Rejected with a reason.
 
 A kind (see `stream_monitor/kinds/`) turns bytes into one of the two; nothing after it looks at the bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal, NamedTuple
 from zlib import crc32
 
-import msgspec
-
 from stream_monitor.core.distribution import Distribution
+from stream_monitor.core.lines import Ints, Lines
 
 Reason = Literal[
     "empty",
@@ -43,27 +42,14 @@ class Rejected(NamedTuple):
     detail: str
 
 
-class Record(msgspec.Struct, gc=False):
-    """One log line, decoded.
+class Decoded(NamedTuple):
+    """What became of a batch of values."""
 
-    `values` are parallel to the kind's measures, `gauges` to its gauges; None is "not in this line".
-    """
-
-    labels: tuple[str, ...]
-    timestamp_ms: int
-    is_error: bool = False
-    """Its level is ERROR, CRITICAL or FATAL."""
-    counted: bool = False
-    """It counts in `of`: a run, a report, a prediction."""
-    failed: bool = False
-    """It counts in `errors`; only where it is counted."""
-    volume_micro: int = 0
-    exception: str | None = None
-    values: tuple[float | None, ...] = ()
-    gauge_key: str | None = None
-    gauges: tuple[float | None, ...] = ()
-    label: str | None = None
-    """Its class, where the kind has classes."""
+    lines: Lines
+    rows: Ints
+    """By line: which of the values it was. Ascending."""
+    rejected: Sequence[tuple[int, Rejected]]
+    """(which of the values, why). Ascending."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +61,8 @@ class Kind:
     """Names of the labels that make a series."""
     measures: tuple[tuple[str, type[Distribution]], ...]
     """Names and families; the first is the one whose slowest record is kept as an exemplar."""
-    decode: Callable[[bytes, int], Record | Rejected]
-    """(value, Kafka timestamp in ms) → Record or Rejected. Never raises."""
+    decode: Callable[[Sequence[bytes | None], Ints], Decoded]
+    """(values, their Kafka timestamps in ms) → lines and rejections. Never raises."""
     gauges: tuple[str, ...] = ()
     rate_gauge: str | None = None
     """The gauge whose mean × window length, summed over its keys, is the volume."""

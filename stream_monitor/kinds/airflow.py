@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from stream_monitor.core.distribution import MICRO, Histogram
-from stream_monitor.core.record import Kind, Record, bounded_label
-from stream_monitor.kinds.line import Line, Number, decoder, exception_type, label, number
+import numpy as np
+
+from stream_monitor.core.distribution import Histogram
+from stream_monitor.core.lines import Bools, Ints, Lines, micros
+from stream_monitor.core.record import Kind
+from stream_monitor.kinds.line import (
+    MAX_NUMBER,
+    Line,
+    Number,
+    Rejections,
+    decoder,
+    floats,
+    required,
+)
 
 _OUTCOMES = frozenset({"success", "failed", "upstream_failed", "skipped", "up_for_retry"})
 _FAILURES = frozenset({"failed", "upstream_failed", "up_for_retry"})
@@ -29,32 +41,46 @@ class AirflowLine(Line, gc=False):
     state: str | None = None
 
 
-def _build(line: AirflowLine, timestamp_ms: int, is_error: bool) -> Record:
-    message = line.message or ""
-    processed, duration, state = line.records_processed, line.duration, line.state
-    if "=" in message:
-        if processed is None:
-            processed = _found(_PROCESSED, message, "records_processed")
-        if duration is None:
-            duration = _found(_DURATION, message, "duration")
-        if state is None and (match := _STATE.search(message)):
-            state = match[1]
-    is_run = duration is not None or state in _OUTCOMES
-    return Record(
-        labels=(label(line.dag_id, "dag_id"), bounded_label(line.task_id or "")),
+def _build(lines: Sequence[AirflowLine], timestamp_ms: Ints, is_error: Bools, reject: Rejections) -> Lines:
+    processed = [line.records_processed for line in lines]
+    durations = [line.duration for line in lines]
+    states = [line.state for line in lines]
+    for row, line in enumerate(lines):
+        message = line.message
+        if message is not None and "=" in message:
+            if processed[row] is None:
+                processed[row] = _found(_PROCESSED, message, "records_processed", row, reject)
+            if durations[row] is None:
+                durations[row] = _found(_DURATION, message, "duration", row, reject)
+            if states[row] is None and (match := _STATE.search(message)):
+                states[row] = match[1]
+    duration = floats(durations)
+    is_run = ~np.isnan(duration) | np.array([state in _OUTCOMES for state in states], dtype=np.bool_)
+    has_failed = is_error | np.array([state in _FAILURES for state in states], dtype=np.bool_)
+    return Lines(
+        labels=(
+            required([line.dag_id for line in lines], "dag_id", reject),
+            [line.task_id or "" for line in lines],
+        ),
         timestamp_ms=timestamp_ms,
         is_error=is_error,
         counted=is_run,
-        failed=is_run and (is_error or state in _FAILURES),
-        volume_micro=round(processed * MICRO) if processed else 0,
-        exception=exception_type(line),
-        values=(None if duration is None else duration * 1000,),
+        failed=is_run & has_failed,
+        volume_micro=micros(np.nan_to_num(floats(processed), nan=0.0)),
+        values=(duration * 1000,),
     )
 
 
-def _found(pattern: re.Pattern[str], message: str, name: str) -> float | None:
+def _found(pattern: re.Pattern[str], message: str, name: str, row: int, reject: Rejections) -> float | None:
+    """The number of a pair in the message; one out of range rejects the row."""
     match = pattern.search(message)
-    return number(float(match[1]), name) if match else None
+    if match is None:
+        return None
+    value = float(match[1])
+    if 0.0 <= value <= MAX_NUMBER:
+        return value
+    reject.add(row, "out_of_range", f"{name}: {value!r} is not in [0, 1e15]")
+    return None
 
 
 AIRFLOW = Kind(

@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
+import numpy as np
 from msgspec import Meta
 
 from stream_monitor.core.distribution import Histogram
-from stream_monitor.core.record import Kind, Record
-from stream_monitor.kinds.line import Line, Number, Refusal, decoder, exception_type, label
+from stream_monitor.core.lines import NO_KEY, Bools, Ints, Lines
+from stream_monitor.core.record import Kind
+from stream_monitor.kinds.line import Line, Number, Rejections, decoder, floats, required
 
 MAX_PARTITION = (1 << 31) - 1
-
-_NAMES = {partition: str(partition) for partition in range(4096)}
 
 
 class KafkaLine(Line, gc=False):
     """The fields of a consumer's report."""
 
-    consumer_group: str | None = None
+    consumer_lag: Number | None = None
     topic: str | None = None
     partition: Annotated[int, Meta(ge=0, le=MAX_PARTITION)] | None = None
-    consumer_lag: Number | None = None
+    consumer_group: str | None = None
     latency_ms: Number | None = None
     messages_per_second: Number | None = None
 
 
-def _build(line: KafkaLine, timestamp_ms: int, is_error: bool) -> Record:
-    lag, rate, partition = line.consumer_lag, line.messages_per_second, line.partition
-    if lag is not None and lag % 1:
-        raise Refusal("wrong_type", f"consumer_lag: {lag!r} is not a whole number")
-    if partition is None and (lag is not None or rate is not None):
-        raise Refusal("missing_field", "partition: absent beside consumer_lag or messages_per_second")
-    return Record(
+def _build(lines: Sequence[KafkaLine], timestamp_ms: Ints, is_error: Bools, reject: Rejections) -> Lines:
+    lag = floats([line.consumer_lag for line in lines])
+    rate = floats([line.messages_per_second for line in lines])
+    partition = floats([line.partition for line in lines])
+    for row in np.flatnonzero(lag % 1 > 0).tolist():
+        reject.add(row, "wrong_type", f"consumer_lag: {lag[row]!r} is not a whole number")
+    for row in np.flatnonzero(np.isnan(partition) & ~(np.isnan(lag) & np.isnan(rate))).tolist():
+        reject.add(row, "missing_field", "partition: absent beside consumer_lag or messages_per_second")
+    return Lines(
         labels=(
-            label(line.consumer_group, "consumer_group"),
-            label(line.topic, "topic"),
+            required([line.consumer_group for line in lines], "consumer_group", reject),
+            required([line.topic for line in lines], "topic", reject),
         ),
         timestamp_ms=timestamp_ms,
         is_error=is_error,
-        counted=True,
+        counted=np.ones(len(lines), dtype=np.bool_),
         failed=is_error,
-        exception=exception_type(line),
-        values=(line.latency_ms,),
-        gauge_key=None if partition is None else _NAMES.get(partition) or str(partition),
+        volume_micro=np.zeros(len(lines), dtype=np.int64),
+        values=(floats([line.latency_ms for line in lines]),),
+        gauge_key=np.nan_to_num(partition, nan=NO_KEY).astype(np.int64),
         gauges=(lag, rate),
     )
 

@@ -98,14 +98,12 @@ def _numbers(kind: Kind, whole: Aggregate, any_data: bool) -> Plain:
 
 
 def _measure(measure: Any) -> Plain:
-    quantiles = measure.at_quantiles([q for _, q in measure.quantiles])
-    names = [name for name, _ in measure.quantiles]
     return {
         "count": measure.count,
         "mean": measure.mean,
         "min": measure.min,
         "max": measure.max,
-        **dict(zip(names, quantiles, strict=True)),
+        **measure.named_quantiles(),
     }
 
 

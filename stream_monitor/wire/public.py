@@ -22,6 +22,9 @@ DLQ_VERSION = 1
 DLQ_VALUE_CHARS = 4096
 
 
+_EXACT = 2.0**53
+
+
 class WireError(ValueError):
     """Bytes that are not what their topic holds."""
 
@@ -149,29 +152,26 @@ def metric_line(value: bytes) -> MetricLine:
 
 
 def _measure_out(measure: Distribution) -> dict[str, Any]:
-    names = [name for name, _ in measure.quantiles]
-    values = measure.at_quantiles([q for _, q in measure.quantiles])
+    counts, count = measure.counts, measure.count
     out: dict[str, Any] = {
-        "count": measure.count,
+        "count": count,
         "sum": measure.sum,
         "min": measure.min,
         "max": measure.max,
-        "mean": measure.mean,
-        **dict(zip(names, values, strict=True)),
+        "mean": measure.sum_micro / count / MICRO,
+        **measure.named_quantiles(),
     }
-    counts = measure.counts
     if not isinstance(measure, Histogram):
         out["bins"] = _dense(counts, 0, BINS)
         return out
-    positive = [bucket for bucket in counts if bucket != ZERO]
-    low = min(positive, default=0)
+    zeros = counts.get(ZERO, 0)
+    if zeros:
+        counts = {bucket: count for bucket, count in counts.items() if bucket != ZERO}
+    low = min(counts, default=0)
     out["histogram"] = {
         "scale": SCALE,
-        "zeroCount": counts.get(ZERO, 0),
-        "positive": {
-            "offset": low,
-            "bucketCounts": _dense(counts, low, max(positive, default=low - 1) + 1 - low),
-        },
+        "zeroCount": zeros,
+        "positive": {"offset": low, "bucketCounts": _dense(counts, low, max(counts, default=low - 1) + 1 - low)},
     }
     return out
 
@@ -180,8 +180,7 @@ def _dense(counts: dict[int, int], low: int, size: int) -> list[int]:
     """The counts of `size` buckets from `low` on."""
     out = [0] * size
     for bucket, count in counts.items():
-        if bucket != ZERO:
-            out[bucket - low] = count
+        out[bucket - low] = count
     return out
 
 
@@ -217,7 +216,7 @@ def _exemplar_in(record: dict[str, Any]) -> Exemplar:
 
 def _plain(value: float) -> float | int:
     """A whole number without its `.0`, where JSON's numbers are exact."""
-    return int(value) if abs(value) < 2**53 and value == int(value) else value
+    return int(value) if -_EXACT < value < _EXACT and value == int(value) else value
 
 
 # --- The dead-letter queue (public) -------------------------------------------------------------------

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
+import numpy as np
 from faust.types import TP
 
 from stream_monitor import wire
-from stream_monitor.core.admission import Admission, Labels
+from stream_monitor.core.admission import Admission
 from stream_monitor.core.aggregate import Aggregate
-from stream_monitor.core.record import OTHER, Kind, Rejected
+from stream_monitor.core.fold import fold
+from stream_monitor.core.lines import Ints, Lines
+from stream_monitor.core.record import OTHER, Kind, Rejected, bounded_label
 from stream_monitor.core.window import MINUTE_MS, is_closed
 from stream_monitor.settings import Settings
 from stream_monitor.worker import failpoint
@@ -31,11 +35,16 @@ log = logging.getLogger(__name__)
 _ROW = b"r"
 _NO_WATERMARK = 0
 
+_OFFSET, _TIMESTAMP, _SLOT = attrgetter("offset"), attrgetter("timestamp"), attrgetter("slot")
+
+Key = tuple[Any, ...]
+"""(label, …, start in ms)."""
+
 
 class Row:
     """One minute of one series in one source partition."""
 
-    __slots__ = ("aggregate", "offset", "packed", "series", "start_ms", "unsaved", "unsent")
+    __slots__ = ("aggregate", "offset", "packed", "series", "slot", "start_ms", "unsaved", "unsent")
 
     def __init__(self, series: bytes, start_ms: int, aggregate: Aggregate) -> None:
         self.series = series
@@ -45,6 +54,8 @@ class Row:
         """The last source offset folded in."""
         self.packed = b""
         """The aggregate's bytes, as of the last flush; current unless `unsent`."""
+        self.slot = 0
+        """Its place in the batch at hand."""
         self.unsent = False
         self.unsaved = False
 
@@ -66,7 +77,7 @@ class IngestTask(PartitionTask):
         self.kind = kind
         self.partitions = partitions
         self.watermark_ms = _NO_WATERMARK
-        self.rows: dict[tuple[Labels, int], Row] = {}
+        self.rows: dict[Key, Row] = {}
         self._unsent: list[Row] = []
         self._unsaved: list[Row] = []
         self._committed_frontier_ms = 0
@@ -101,38 +112,82 @@ class IngestTask(PartitionTask):
         }
 
     def process(self, records: Sequence[Any]) -> None:
-        """The hot path: decode, place, fold."""
-        kind, rows, partition = self.kind, self.rows, self.tp.partition
-        decode, tolerance_ms, keep_ms = kind.decode, self._tolerance_ms, MINUTE_MS + self._lateness_ms
-        watermark_ms, folded, frontier_ms = self.watermark_ms, 0, self._committed_frontier_ms - MINUTE_MS
-        for record in records:
-            line = decode(record.value, record.timestamp)
-            if isinstance(line, Rejected):
-                self._reject(line, record)
-                continue
-            timestamp_ms = line.timestamp_ms
-            if timestamp_ms > watermark_ms:
-                if timestamp_ms > record.timestamp + tolerance_ms and record.timestamp >= 0:
-                    self._reject(_too_far_ahead(timestamp_ms, record.timestamp), record)
-                    continue
-                watermark_ms = timestamp_ms
-            start_ms = timestamp_ms - timestamp_ms % MINUTE_MS
-            if start_ms + keep_ms < watermark_ms or start_ms <= frontier_ms:
-                self._reject(_late(start_ms, watermark_ms), record)
-                continue
-            key = (line.labels, start_ms)
-            row = rows.get(key) or self._row(key, watermark_ms)
-            if not row.unsent:
-                self._mark(row)
-            if record.offset > row.offset:
-                row.aggregate.fold(kind, line, partition, record.offset)
-                row.offset = record.offset
-            folded += 1
+        """The hot path: decode, place, fold; a column at a time."""
+        kafka_ms = np.fromiter(map(_TIMESTAMP, records), np.int64, len(records))
+        lines, at, rejected = self.kind.decode([record.value for record in records], kafka_ms)
+        for index, why in rejected:
+            self._reject(why, records[index])
+        if len(lines):
+            offsets = np.fromiter(map(_OFFSET, records), np.int64, len(records))
+            self._fold(*self._placed(lines, at, records, kafka_ms[at]), offsets)
         failpoint.reach("fold")
-        self.watermark_ms = watermark_ms
         self.position = records[-1].offset + 1
         self.count("read", len(records))
-        self.count("folded", folded)
+
+    def _placed(
+        self, lines: Lines, at: Ints, records: Sequence[Any], kafka_ms: Ints
+    ) -> tuple[Lines, Ints, list[Row]]:
+        """The lines that have a place, which of the records they are, and their rows; the others are rejected."""
+        starts, marks, whys = self._place(lines.timestamp_ms, kafka_ms)
+        self.watermark_ms = int(marks[-1])
+        if whys:
+            for index, why in whys.items():
+                self._reject(why, records[at[index]])
+            keep = np.delete(np.arange(len(lines)), list(whys))
+            lines, at, starts, marks = lines.take(keep), at[keep], starts[keep], marks[keep]
+        return lines, at, self._rows_of(lines, starts, marks)
+
+    def _fold(self, lines: Lines, at: Ints, rows: Sequence[Row], record_offsets: Ints) -> None:
+        if not rows:
+            return
+        self.count("folded", len(rows))
+        touched = list(dict.fromkeys(rows))
+        for slot, row in enumerate(touched):
+            row.slot = slot
+            if not row.unsent:
+                self._mark(row)
+        slots = np.fromiter(map(_SLOT, rows), np.int64, len(rows))
+        offsets = record_offsets[at]
+        held = np.fromiter(map(_OFFSET, touched), np.int64, len(touched))
+        if held.max() >= offsets[0]:  # a replay: some rows hold some of it already
+            new = np.flatnonzero(offsets > held[slots])
+            lines, slots, offsets = lines.take(new), slots[new], offsets[new]
+        fold(self.kind, [row.aggregate for row in touched], slots, lines, self.tp.partition, offsets)
+        held[slots] = offsets  # they ascend: the last one stays
+        for row, offset in zip(touched, held.tolist(), strict=True):
+            row.offset = offset
+
+    def _place(self, times: Ints, kafka_ms: Ints) -> tuple[Ints, Ints, dict[int, Rejected]]:
+        """(start of its minute, watermark when it has been read) by line, and the lines that have no place.
+
+        What is too far ahead moves no watermark. So the watermark before a line is that of the others, whether the
+        line is rejected for it or not.
+        """
+        ahead = (times > kafka_ms + self._tolerance_ms) & (kafka_ms >= 0)
+        marks = np.maximum(np.maximum.accumulate(np.where(ahead, 0, times)), self.watermark_ms)
+        starts = times - times % MINUTE_MS
+        too_far = ahead & (times > marks)
+        late = (starts + MINUTE_MS + self._lateness_ms < marks) | (
+            starts <= self._committed_frontier_ms - MINUTE_MS
+        )
+        whys: dict[int, Rejected] = {}
+        for row in np.flatnonzero(too_far | late).tolist():
+            at_ms = int(times[row])
+            if too_far[row]:
+                whys[row] = _too_far_ahead(at_ms, int(kafka_ms[row]))
+            else:
+                whys[row] = _late(int(starts[row]), int(marks[row]))
+        return starts, marks, whys
+
+    def _rows_of(self, lines: Lines, starts: Ints, marks: Ints) -> list[Row]:
+        """The row of each line."""
+        start_ms = starts.tolist()
+        rows = list(map(self.rows.get, zip(*lines.labels, start_ms, strict=True)))
+        if not all(rows):  # in their order: a series may be the last for which there is room
+            for index in [index for index, row in enumerate(rows) if row is None]:
+                key = (*(bounded_label(column[index]) for column in lines.labels), start_ms[index])
+                rows[index] = self.rows.get(key) or self._row(key, int(marks[index]))
+        return rows  # type: ignore[return-value]  # none is None any more
 
     def _mark(self, row: Row) -> None:
         row.unsent = True
@@ -141,21 +196,22 @@ class IngestTask(PartitionTask):
             row.unsaved = True
             self._unsaved.append(row)
 
-    def _row(self, key: tuple[Labels, int], watermark_ms: int) -> Row:
+    def _row(self, key: Key, watermark_ms: int) -> Row:
         """A row that is not in memory under this key; that of OTHER where the series is one too many."""
-        if self._admission.admit(*key, watermark_ms):
+        *labels, start_ms = key
+        if self._admission.admit(tuple(labels), start_ms, watermark_ms):
             return self._load_row(key)
         if not self.counters.get("over_cap"):
             log.warning(
                 "%s: more than %d series; the others are counted as %s", self.tp, self._admission.most, OTHER
             )
         self.count("over_cap")
-        other = ((OTHER,) * len(key[0]), key[1])
+        other = (*(OTHER for _ in labels), start_ms)
         return self.rows.get(other) or self._load_row(other)
 
-    def _load_row(self, key: tuple[Labels, int]) -> Row:
-        labels, start_ms = key
-        series = wire.series_key(self.kind.name, labels)
+    def _load_row(self, key: Key) -> Row:
+        *labels, start_ms = key
+        series = wire.series_key(self.kind.name, tuple(labels))
         row = Row(series, start_ms, Aggregate.empty(self.kind))
         stored = self.state.get(row_key(_ROW, start_ms, series))
         if stored is not None:

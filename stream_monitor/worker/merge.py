@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 _TOPICS = {MINUTE_MS: "metrics.1m", HOUR_MS: "metrics.1h", DAY_MS: "metrics.1d"}
 
 
-_HEAD = 500
-"""A larger batch of partials is a backlog: its open minutes are published once a flush, not on arrival."""
+_BACKLOG_FLUSH_MS = 3000
+"""How often open minutes of a backlog are published: they change many times and close soon."""
 
 
 @lru_cache(maxsize=65536)
@@ -61,6 +61,7 @@ class MergeTask(PartitionTask):
         self._grace_ms = round(settings.grace * 1000)
         self._rows: dict[bytes, MinuteRow] = {}
         self._touched: list[MinuteRow] = []
+        self._all_published_ms = 0
         self._unsaved: list[MinuteRow] = []
         self._stubs: dict[bytes, dict[int, list[int]]] = {}
         margin_ms = round(settings.idle_after * 1000)
@@ -99,6 +100,9 @@ class MergeTask(PartitionTask):
             of.inherited_ms = max(of.inherited_ms, start_ms + MINUTE_MS)
             if not is_closed(start_ms, of.closed_ms, self._grace_ms):
                 of.open.setdefault(start_ms, set()).add(series)
+                row = self._rows[key] = MinuteRow(of.kind, key, series, start_ms, stored)
+                row.touched = True  # the checkpoint may have come before its result
+                self._touched.append(row)
             if start_ms + MINUTE_MS > of.merged.until_ms:
                 for partition, _, records, _ in wire.row_in(stored)["parts"]:
                     of.merged.add(start_ms + MINUTE_MS, partition, records)
@@ -149,6 +153,7 @@ class MergeTask(PartitionTask):
                     item.position, item.watermark_ms, item.frontier_ms, item.idle, item.at_ms
                 )
                 of.progress.update(item.partition, item.partitions, progress)
+                of.clock_ms = max(of.clock_ms, item.at_ms)
                 of.retire(self._grace_ms)
             elif item.start_ms + MINUTE_MS <= of.retired_ms:
                 self._late(of, item)
@@ -157,7 +162,7 @@ class MergeTask(PartitionTask):
         self.position = records[-1].offset + 1
         self.count("read", len(records))
         self._advance()
-        self._publish_touched(provisional=len(records) <= _HEAD)
+        self._publish_touched()
 
     def _of(self, kind: str) -> KindState:
         of = self._kinds.get(kind)
@@ -225,8 +230,10 @@ class MergeTask(PartitionTask):
     # Results
 
     def flush(self, now_ms: int, idle_at_ms: int | None) -> None:  # noqa: ARG002
-        """Publish what was left for now."""
-        self._publish_touched(provisional=True)
+        """Publish what arrival left, now and then."""
+        if now_ms - self._all_published_ms >= _BACKLOG_FLUSH_MS:
+            self._all_published_ms = now_ms
+            self._publish_touched(all_of_them=True)
 
     def _advance(self) -> None:
         for of in self._kinds.values():
@@ -244,14 +251,15 @@ class MergeTask(PartitionTask):
             for metric in of.rollups.close(closing_ms):
                 self._publish(metric, _TOPICS[metric.size_ms])
 
-    def _publish_touched(self, *, provisional: bool) -> None:
-        """Publish the minutes that changed: corrections always, open ones only if `provisional`."""
+    def _publish_touched(self, *, all_of_them: bool = False) -> None:
+        """Publish the minutes that changed: what has closed, and of the open ones those of now."""
         left = []
         for row in self._touched:
             if not row.touched:
                 continue
-            final = is_closed(row.start_ms, self._kinds[row.kind.name].closed_ms, self._grace_ms)
-            if final or provisional:
+            of = self._kinds[row.kind.name]
+            final = is_closed(row.start_ms, of.closed_ms, self._grace_ms)
+            if final or all_of_them or row.start_ms + 2 * MINUTE_MS >= of.clock_ms:
                 row.touched = False
                 self._publish_minute(row, final=final)
             else:

@@ -20,6 +20,8 @@ class KindState:
         self.kind = kind
         self.rollups = rollups
         self.progress = TopicProgress(margin_ms)
+        self.clock_ms = 0
+        """The owners' clock, as of their latest tick."""
         self.closed_ms = 0
         """The watermark that windows were last closed by."""
         self.retired_ms = 0

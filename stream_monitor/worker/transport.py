@@ -13,11 +13,12 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import faust
 from aiokafka.consumer import fetcher
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import CorruptRecordException, IllegalStateError
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP, ConsumerMessage
 
@@ -25,13 +26,66 @@ log = logging.getLogger(__name__)
 
 
 class LeanRecords(fetcher.PartitionRecords):
-    """aiokafka's record iterator, without a ConsumerRecord for each record.
+    """aiokafka's fetched records of a partition, taken by the compressed batch instead of one by one.
 
-    What it hands on instead (offset, timestamp, key, value) is already there: a tenth of the worker's time.
+    What it hands on (offset, timestamp, key, value) is already there; a generator step and a ConsumerRecord for
+    each cost as much as parsing it. Transactions' control batches are skipped; their aborted records are not:
+    nothing here reads with `read_committed`.
     """
 
-    def _consumer_record(self, tp: Any, record: Any) -> Any:  # noqa: ARG002
-        return record
+    next_fetch_offset: int
+    _batch: Any = None
+    """The compressed batch at hand."""
+    _rest: Iterator[Any] = iter(())
+    """Its records, unpacked as they are taken."""
+
+    def take(self, most: int | None) -> list[Any]:
+        """The next records, at most so many."""
+        taken: list[Any] = []
+        while not self.is_over and (most is None or len(taken) < most):
+            if self._batch is None:
+                self._open_batch()
+            room = None if most is None else most - len(taken)
+            records = list(islice(self._rest, room))
+            is_last = room is None or len(records) < room
+            if records and records[0].offset < self.next_fetch_offset:  # a batch that was sought into
+                records = [record for record in records if record.offset >= self.next_fetch_offset]
+            if records:
+                self.next_fetch_offset = records[-1].offset + 1
+                taken += records
+            if is_last:
+                self.next_fetch_offset = max(self.next_fetch_offset, self._batch.next_offset)
+                self._batch = None
+        return taken
+
+    def _open_batch(self) -> None:
+        batch = self._batch = self._records.next_batch()
+        if self._check_crcs and not batch.validate_crc():
+            raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+        self._rest = iter(()) if batch.is_control_batch else chain(batch)  # it may be iterated once only
+
+    @property
+    def is_over(self) -> bool:
+        """Everything was taken."""
+        return self._batch is None and not self._records.has_next()
+
+
+class LeanResult(fetcher.FetchResult):
+    """aiokafka's fetch of a partition, on the above."""
+
+    _partition_records: Any
+
+    def getall(self, max_records: int | None = None) -> list[Any]:
+        """The next records, at most so many; none where the partition was given away, paused or sought."""
+        if not self.check_assignment(self._topic_partition) or not self.has_more():
+            return []
+        records, self._partition_records = self._partition_records, None  # gone, if it raises: fetched again
+        taken: list[Any] = records.take(max_records)
+        self._partition_records = records
+        self._update_position()
+        if records.is_over:
+            self._partition_records = None
+        return taken
 
 
 class Batch(NamedTuple):
@@ -205,7 +259,8 @@ class BatchTransport(Transport):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        fetcher.PartitionRecords = LeanRecords  # aiokafka looks it up by this name; it has no other hook
+        fetcher.PartitionRecords = LeanRecords  # aiokafka looks them up by these names; it has no other hook
+        fetcher.FetchResult = LeanResult
 
 
 class RawSchema(faust.Schema):

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import copy
 import random
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +15,11 @@ from hypothesis import strategies as st
 from stream_monitor import wire
 from stream_monitor.core import tally
 from stream_monitor.core.aggregate import MAX_GAUGE_KEYS, Aggregate, merged
+from stream_monitor.core.fold import fold
 from stream_monitor.core.metric import Metric
-from stream_monitor.core.record import OTHER, Kind, Record
+from stream_monitor.core.record import OTHER, Kind
 from stream_monitor.kinds import KINDS
+from tests.lines import Record, columns, fold_all, fold_one
 
 numbers = st.floats(0, 1e15) | st.sampled_from([0.0, 1.0, 1e10])
 names = st.text(min_size=1, max_size=3)
@@ -36,16 +40,17 @@ def records(draw, kind: Kind):
         volume_micro=draw(st.integers(0, 10**21)),
         exception=draw(st.none() | names),
         values=tuple(values),
-        gauge_key=draw(st.sampled_from(["0", "1"])) if keyed else None,
+        gauge_key=draw(st.integers(0, 1)) if keyed else None,
         gauges=tuple(draw(st.none() | numbers) for _ in kind.gauges),
         label=draw(st.none() | names) if kind.classes else None,
     )
 
 
 def folded(kind, items):
+    """One by one."""
     whole = Aggregate.empty(kind)
     for offset, record in items:
-        whole.fold(kind, record, 3, offset)
+        fold_one(whole, kind, columns(kind, [record]), 3, offset)
     return whole
 
 
@@ -62,6 +67,25 @@ def law(kind, check):
         check(list(enumerate(items)), rng)
 
     run()
+
+
+def test_folding_a_batch_is_folding_its_lines_one_by_one(kind):
+    def check(items, _):
+        assert fold_all(kind, items) == folded(kind, items)
+
+    law(kind, check)
+
+
+def test_a_batch_goes_into_as_many_windows_as_it_has_lines_for(kind):
+    def check(items, rng):
+        slots = [rng.randrange(4) for _ in items]
+        windows = [Aggregate.empty(kind) for _ in range(4)]
+        lines = columns(kind, [record for _, record in items])
+        fold(kind, windows, np.array(slots, np.int64), lines, 3, np.arange(len(items)))
+        mine = [[item for slot, item in zip(slots, items, strict=True) if slot == n] for n in range(4)]
+        assert windows == [folded(kind, part) for part in mine]
+
+    law(kind, check)
 
 
 def test_merge_of_parts_in_any_order_and_grouping_is_the_whole(kind):
@@ -93,7 +117,7 @@ def test_a_merge_changes_and_shares_nothing_of_its_parts(kind):
         before = copy.deepcopy(part)
         whole = merged(kind, [part])
         for offset, record in items:
-            whole.fold(kind, record, 1, offset)
+            fold_one(whole, kind, columns(kind, [record]), 1, offset)
         whole.merge(part)
         whole.settle()
         assert part == before
@@ -116,7 +140,7 @@ def test_a_metric_comes_back_from_its_json(kind):
     def check(items, _):
         if not items or any(v and v > 1e9 for _, r in items for v in (*r.values, *r.gauges)):
             return  # JSON's doubles hold sums of millionths up to 2^53
-        whole = folded(kind, [(o, Record(**{**fields(r), "volume_micro": o})) for o, r in items])
+        whole = folded(kind, [(o, replace(r, volume_micro=o)) for o, r in items])
         whole.settle()
         if whole.volume_micro > 2**52:
             return
@@ -126,10 +150,6 @@ def test_a_metric_comes_back_from_its_json(kind):
         assert wire.metric_from(wire.metric_value(metric, "t"), KINDS) == metric
 
     law(kind, check)
-
-
-def fields(record):
-    return {name: getattr(record, name) for name in record.__struct_fields__}
 
 
 def test_an_hour_is_its_settled_minutes_in_any_order(kind):
@@ -182,7 +202,7 @@ def test_a_tally_over_its_bound_is_the_same_in_any_order():
 def gauged(key, at, rate):
     return Record(
         labels=("g", "t"), timestamp_ms=1_705_314_600_000 + at, is_error=False, counted=True, failed=False,
-        volume_micro=0, exception=None, values=(None,), gauge_key=str(key), gauges=(1.0, float(rate)), label=None,
+        volume_micro=0, exception=None, values=(None,), gauge_key=key, gauges=(1.0, float(rate)), label=None,
     )  # fmt: skip
 
 
@@ -192,8 +212,8 @@ def test_more_partitions_than_are_told_apart_are_one_in_any_order():
     whole = folded(kind, items)
     shuffled = items.copy()
     random.Random(1).shuffle(shuffled)
-    assert folded(kind, shuffled) == whole
-    assert merged(kind, [folded(kind, shuffled[i::3]) for i in range(3)]) == whole
+    assert fold_all(kind, shuffled) == whole
+    assert merged(kind, [fold_all(kind, shuffled[i::3]) for i in range(3)]) == whole
     for gauge in whole.gauges:
         assert len(gauge) == MAX_GAUGE_KEYS + 1
         assert OTHER in gauge

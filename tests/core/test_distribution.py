@@ -18,11 +18,11 @@ from stream_monitor.core.distribution import (
     BINS,
     CLAMP_MAX,
     CLAMP_MIN,
+    MICRO,
     RELATIVE_ERROR,
     ZERO,
     Histogram,
     Linear,
-    bucket_of,
 )
 
 getcontext().prec = 60
@@ -36,8 +36,19 @@ ratios = st.lists(st.floats(0, 1) | st.sampled_from([0.0, 1.0, 0.5, 0.29, 1 / 12
 def filled(family, data):
     sketch = family()
     for value in data:
-        sketch.add(value)
+        add(sketch, value)
     return sketch
+
+
+def add(sketch, value):
+    """One value."""
+    (bucket,) = sketch.buckets(np.array([value])).tolist()
+    sketch.take([bucket], [1], round(value * MICRO), value, value)
+
+
+def bucket_of(value):
+    """Of a Histogram."""
+    return int(Histogram.buckets(np.array([value]))[0])
 
 
 @pytest.mark.parametrize(("family", "data"), [(Histogram, values), (Linear, ratios)])
@@ -62,7 +73,7 @@ class TestLaws:
         def law(one, two):
             left, right = filled(family, one), filled(family, two)
             left.merge(right)
-            left.add(0.5)
+            add(left, 0.5)
             assert right == filled(family, two)
 
         law()
@@ -114,6 +125,14 @@ BOUNDARIES = [Decimal(2) ** (Decimal(i) / 64) for i in range(LOWEST, 2200)]
 def test_a_bucket_holds_what_lies_above_its_lower_bound_up_to_its_upper(value):
     clamped = Decimal(min(max(value, CLAMP_MIN), CLAMP_MAX))
     assert bucket_of(value) == bisect.bisect_left(BOUNDARIES, clamped) - 1 + LOWEST
+
+
+@given(st.integers(-600, 2100), st.integers(-2, 2))
+def test_a_double_beside_a_boundary_is_in_its_bucket(index, steps):
+    value = float(BOUNDARIES[index - LOWEST])
+    for _ in range(abs(steps)):
+        value = math.nextafter(value, math.inf if steps > 0 else 0.0)
+    assert bucket_of(value) == bisect.bisect_left(BOUNDARIES, Decimal(value)) - 1 + LOWEST
 
 
 def test_powers_of_two_are_the_upper_ends_of_their_buckets():

@@ -6,14 +6,18 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import get_args
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stream_monitor.core.record import LABEL_MAX, Reason, Record, Rejected, bounded_label
+from stream_monitor import recording
+from stream_monitor.core.record import LABEL_MAX, Reason, Rejected, bounded_label
+from stream_monitor.data import data_dir
 from stream_monitor.kinds import KINDS
 from stream_monitor.kinds.line import is_error_level
-from stream_monitor.kinds.timestamp import parse_timestamp
+from stream_monitor.kinds.timestamp import parse_timestamp, parse_timestamps
+from tests.lines import decode
 
 NAMES = [
     "timestamp", "asctime", "level", "message", "dag_id", "task_id", "duration", "records_processed", "state",
@@ -29,14 +33,14 @@ logs = st.dictionaries(st.sampled_from(NAMES), anything, max_size=10)
 
 def check(value):
     for kind in KINDS.values():
-        found = kind.decode(value, 1_705_314_600_000)
+        found = decode(kind, value)
         if isinstance(found, Rejected):
             assert found.reason in get_args(Reason)
             assert "\n" not in found.detail
         else:
-            assert isinstance(found, Record)
+            assert len(found) == 1
             assert len(found.values) == len(kind.measures)
-            assert all(v is None or 0 <= v <= 1e18 for v in (*found.values, *found.gauges))
+            assert all(np.isnan(v[0]) or 0 <= v[0] <= 1e18 for v in (*found.values, *found.gauges))
 
 
 @given(st.none() | st.binary(max_size=200))
@@ -58,10 +62,45 @@ def test_any_truncation_or_flipped_byte(log, data):
     check(bytes(value))
 
 
+HOSTILE = [record.value for record in recording.read(data_dir("fixtures") / "bad_records.jsonl")]
+GOOD = [
+    b'{"timestamp":"2024-01-15T10:30:00.000Z","dag_id":"d","message":"duration=4 records_processed=7"}',
+    b'{"timestamp":"2024-01-15T10:30:59.999Z","consumer_group":"g","topic":"t","partition":3,"consumer_lag":5}',
+    b'{"timestamp":"2024-01-15T10:31:00.000Z","service":"s","model_version":"v","confidence":0.5,"level":"ERROR"}',
+    b'{"timestamp":1705314600,"service":"s","model_version":"v","prediction":"caf\xc3\xa9","exc_type":"E"}',
+    b'{"dag_id":"d","state":"failed"}',
+]
+
+
+@given(st.lists(st.sampled_from(HOSTILE + GOOD) | st.binary(max_size=20) | logs.map(json.dumps).map(str.encode)))
+def test_a_batch_is_its_values_one_by_one(values):
+    for kind in KINDS.values():
+        lines, rows, rejected = kind.decode(values, 1_705_314_600_000 + np.arange(len(values)))
+        whys = dict(rejected)
+        assert sorted([*rows.tolist(), *whys]) == list(range(len(values)))
+        assert rows.tolist() == sorted(rows.tolist())
+        for row, value in enumerate(values):
+            alone = decode(kind, value, 1_705_314_600_000 + row)
+            if row in whys:
+                assert alone == whys[row]
+            else:
+                same(alone, lines.take(np.flatnonzero(rows == row)))
+
+
+def same(one, two):
+    """Two Lines are equal, column by column."""
+    for name in one.__slots__:
+        mine, theirs = getattr(one, name), getattr(two, name)
+        if name in ("values", "gauges"):
+            assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(mine, theirs, strict=True))
+        else:
+            assert np.array_equal(mine, theirs) if isinstance(mine, np.ndarray) else mine == theirs
+
+
 def test_deep_nesting_and_two_megabytes():
     check(b'{"x":' + b"[" * 100_000)
     check(b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
-    assert KINDS["ml"].decode(b" " * (2 << 20), 0).reason == "too_large"
+    assert decode(KINDS["ml"], b" " * (2 << 20)).reason == "too_large"
 
 
 instants = st.datetimes(datetime(2000, 1, 2), datetime(9999, 12, 30)).map(
@@ -88,6 +127,23 @@ def test_one_instant_in_every_notation(moment, minutes):
         assert parse_timestamp(wanted / 1000) == wanted
 
 
+STAMPS = [
+    "2024-01-15T10:30:00.000Z", "2024-01-15T10:30:59.999Z", "2024-01-15 10:30:00,000", "9999-12-31T23:59:59.999Z",
+    "2024-01-15T10:30:00.000ZZ", "024-01-15T10:30:00.000Z", "2024-01-15T10:30:60.000Z", "2024-02-30T10:30:00.000Z",
+    "2024-01-15T10:30:0:.000Z", "2024-01-15T10:30:00.00/Z", "２024-01-15T10:30:00.00Z",
+    "1999-12-31T23:59:59.999Z",
+    1_705_314_600, 1_705_314_600_000.5, -1, None, "", "x", "2024-01-15T10:30:00.000",
+]  # fmt: skip
+plain = instants.map(lambda d: f"{d:%Y-%m-%dT%H:%M:%S}.{d.microsecond // 1000:03}Z".rjust(24, "0"))
+
+
+@given(st.lists(plain) | st.lists(plain | st.sampled_from(STAMPS)) | st.lists(st.sampled_from(STAMPS)))
+@example(["2024-01-15T10:30:00.000Z2", "024-01-15T10:30:00.000Z"])  # end to end, two plain ones
+def test_a_column_of_timestamps_is_its_values_one_by_one(column):
+    each = [None if value is None else parse_timestamp(value) for value in column]
+    assert parse_timestamps(column).tolist() == [-1 if millis is None else millis for millis in each]
+
+
 @pytest.mark.parametrize(
     "stamp",
     ["", "x", "2024-13-01T00:00:00Z", "2024-01-15", "2024-01-15T10:30", "2024-01-15T10:30:60.000Z",
@@ -98,8 +154,8 @@ def test_a_timestamp_that_cannot_be_read(stamp):
 
 
 def test_no_timestamp_is_the_kafka_records():
-    assert KINDS["airflow"].decode(b'{"dag_id":"d"}', 1_705_314_600_123).timestamp_ms == 1_705_314_600_123
-    assert KINDS["airflow"].decode(b'{"dag_id":"d"}', -1).reason == "bad_timestamp"  # it has none either
+    assert decode(KINDS["airflow"], b'{"dag_id":"d"}', 1_705_314_600_123).timestamp_ms == [1_705_314_600_123]
+    assert decode(KINDS["airflow"], b'{"dag_id":"d"}', -1).reason == "bad_timestamp"  # it has none either
 
 
 @pytest.mark.parametrize("level", ["ERROR", "error", "Error", " CRITICAL ", "fatal"])

@@ -8,25 +8,34 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from stream_monitor.core.aggregate import Aggregate
 from stream_monitor.core.distribution import ZERO
-from stream_monitor.core.record import Record
+from stream_monitor.core.fold import fold
+from stream_monitor.core.lines import Lines
 from stream_monitor.kinds import KINDS
+from tests.lines import decode, fold_one
 
 START = 1_705_314_600_000  # 2024-01-15T10:30:00Z
 T = "2024-01-15T10:30:{:02}.000Z"
 
 
 def window(kind, lines):
-    """The lines' one window."""
-    whole = Aggregate.empty(KINDS[kind])
-    for offset, line in enumerate(lines):
-        record = KINDS[kind].decode(json.dumps({"timestamp": T.format(offset)} | line).encode(), START)
-        assert isinstance(record, Record), record
-        assert START <= record.timestamp_ms < START + 60_000
-        whole.fold(KINDS[kind], record, 0, offset)
+    """The lines' one window, folded one by one, and at once: the same."""
+    values = [json.dumps({"timestamp": T.format(offset)} | line).encode() for offset, line in enumerate(lines)]
+    spec = KINDS[kind]
+    whole, at_once = Aggregate.empty(spec), Aggregate.empty(spec)
+    for offset, value in enumerate(values):
+        record = decode(spec, value, START)
+        assert isinstance(record, Lines), record
+        assert START <= record.timestamp_ms[0] < START + 60_000
+        fold_one(whole, spec, record, 0, offset)
+    batch, rows, rejected = spec.decode(values, np.full(len(values), START))
+    assert not rejected
+    fold(spec, [at_once], np.zeros(len(values), np.int64), batch, 0, rows)
+    assert at_once == whole
     return whole
 
 

@@ -42,7 +42,10 @@ def test_the_version_is_the_one_that_was_read():
         (Store.partition_path, ["self", "partition"]),
         (Store.apply_changelog_batch, ["self", "batch", "to_key", "to_value"]),
         (Collection._new_store_by_url, ["self", "url"]),
-        (fetcher.PartitionRecords._consumer_record, ["self", "tp", "record"]),
+        (fetcher.FetchResult.getall, ["self", "max_records"]),
+        (fetcher.FetchResult.check_assignment, ["self", "tp"]),
+        (fetcher.FetchResult.has_more, ["self"]),
+        (fetcher.FetchResult._update_position, ["self"]),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
 )
@@ -51,7 +54,7 @@ def test_what_we_override_or_call_is_there(function, wanted):
 
 
 def test_ours_override_theirs():
-    for ours in (transport.BatchConsumer, store.Store, transport.LeanRecords):
+    for ours in (transport.BatchConsumer, store.Store, transport.LeanRecords, transport.LeanResult):
         for name, member in vars(ours).items():
             if name.startswith("_") and not name.startswith("__") and callable(member):
                 theirs = any(name in vars(base) for base in ours.__mro__[1:])
@@ -60,6 +63,7 @@ def test_ours_override_theirs():
 
 OURS = {
     "_put_back", "_messages", "_batch_message", "_seek_to", "_seek_again", "_put_aside", "_apply",
+    "_open_batch",
 }  # fmt: skip
 """Private and new."""
 
@@ -71,6 +75,8 @@ def test_state_that_we_read_is_where_it_was():
     assert "consumer_generation_id" in inspect.getsource(aiokafka)
     assert "rebalancing" in inspect.getsource(App)
     assert "PartitionRecords(" in inspect.getsource(fetcher.Fetcher)
+    assert "FetchResult(" in inspect.getsource(fetcher.Fetcher)
+    assert "recovery_buffer_size == 1" in inspect.getsource(Recovery)  # else 1 is as good as 2: worker/app.py
     assert Store.offset_key == b"__faust\0offset__"
 
 
