@@ -44,6 +44,10 @@ bomb: $(DEV)       ## a million series against the series cap
 fuzz: $(DEV)       ## a million fuzzed records
 	$(CHAOS).fuzz
 
+.PHONY: corpus
+corpus: $(DEV)     ## look for inputs that come out in a new way, and keep them
+	$(BIN)/python -m tests.corpus
+
 soak: $(DEV)       ## twenty minutes at a fixed rate: memory, files and disk stay flat
 	$(CHAOS).soak
 

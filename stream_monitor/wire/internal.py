@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -62,7 +63,7 @@ class Tick(NamedTuple):
 
 def partial_out(partial: Partial) -> bytes:
     """A partial's bytes."""
-    return _pack((INTERNAL_VERSION, "p", *partial))
+    return _pack((INTERNAL_VERSION, "p", *partial, _checksum(partial)))
 
 
 def tick_out(tick: Tick) -> bytes:
@@ -80,9 +81,20 @@ def partials_in(value: bytes | None) -> Partial | Tick:
         raise ForeignRecordError("neither a partial nor a tick")
     _check_version(version)
     try:
-        return msgspec.convert(fields, Tick) if what == "t" else msgspec.convert(fields, Partial)
-    except msgspec.ValidationError as error:
+        if what == "t":
+            return msgspec.convert(fields, Tick)
+        *fields, checksum = fields
+        partial = msgspec.convert(fields, Partial)
+    except (msgspec.ValidationError, ValueError) as error:
         raise ForeignRecordError(f"neither a partial nor a tick: {error}") from None
+    if checksum != _checksum(partial):
+        raise ForeignRecordError("a partial whose checksum is wrong")
+    return partial
+
+
+def _checksum(partial: Partial) -> int:
+    """Of what is looked into later, when it is too late to put the record aside."""
+    return crc32(partial.packed, crc32(partial.series))
 
 
 def row_out(fields: Mapping[str, Any]) -> bytes:
