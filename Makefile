@@ -27,6 +27,16 @@ test-kafka: $(DEV) ## the tests that need Apache Kafka; here a skip is a failure
 bench: $(DEV)      ## records/s of one worker beside the floor, on Apache Kafka
 	$(BIN)/python -m bench
 
+.PHONY: bench-peers bench-scale bench-latency
+bench-peers: $(DEV) ## the same work by Quix Streams, Bytewax, Kafka Streams, Flink and idiomatic Faust
+	$(BIN)/python -m bench.peers
+
+bench-scale: $(DEV) ## what more series, partitions, bytes and workers cost
+	$(BIN)/python -m bench.scale
+
+bench-latency: $(DEV) ## from a log's produce to its provisional window
+	$(BIN)/python -m bench.latency
+
 CHAOS = $(BIN)/python -m tests.chaos
 .PHONY: chaos failpoints recovery bomb fuzz soak
 chaos: $(DEV)      ## 20 runs on Apache Kafka: kills, pauses, rebalances, a broker restarted; equal to an oracle

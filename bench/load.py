@@ -10,6 +10,7 @@ import orjson
 from stream_monitor import clients, topics, wire
 from stream_monitor.settings import Settings
 
+PADDING = "".join(random.Random(2).choices("abcdefghijklmnopqrstuvwxyz -_=/:.0123456789", k=8000))
 MIX = (("airflow", 0.1), ("kafka", 0.5), ("ml", 0.4))
 
 
@@ -36,9 +37,13 @@ def record(rng: random.Random, kind: str, series: int, at_ms: int) -> tuple[str,
                      "features_hash": "hash123"}  # fmt: skip
 
 
-def fill(settings: Settings, records: int, series: int, span_s: int, seed: int = 1) -> None:
-    """Make the topics and send the backlog: `records` over the last `span_s` seconds, evenly."""
-    topics.apply(settings, replication_factor=1)
+def fill(settings: Settings, records: int, series: int, span_s: int, seed: int = 1, *, padding: int = 0) -> None:
+    """Make the topics, where they are not, and send the backlog: `records` over the last `span_s` seconds, evenly.
+
+    `padding` is how many bytes of a field that nobody reads each of them carries.
+    """
+    if not topics.partition_counts(settings):
+        topics.apply(settings, replication_factor=1)
     rng = random.Random(seed)
     shares = [(kind, max(1, round(series * share))) for kind, share in MIX]
     kinds = rng.choices(range(3), weights=[share for _, share in MIX], k=records)
@@ -47,6 +52,8 @@ def fill(settings: Settings, records: int, series: int, span_s: int, seed: int =
     for number, index in enumerate(kinds):
         kind, count = shares[index]
         key, log = record(rng, kind, rng.randrange(count), start + number * span_s * 1000 // records)
+        if padding:
+            log["context"] = PADDING[number % 997 : number % 997 + padding]
         while True:
             try:
                 producer.produce(settings.topic(f"logs.{kind}"), orjson.dumps(log), key)

@@ -59,7 +59,7 @@ class Lines:
     def take(self, rows: Ints) -> Lines:
         """Only these rows, in this order."""
         chosen = rows.tolist()
-        place = {row: new for new, row in enumerate(chosen)}
+        place = {row: new for new, row in enumerate(chosen)} if self.exceptions else {}
         return Lines(
             labels=tuple([column[row] for row in chosen] for column in self.labels),
             timestamp_ms=self.timestamp_ms[rows],
