@@ -25,6 +25,10 @@ class Admission:
     looked_ms: int = 0
     """When room was looked for last, by the watermark."""
 
+    def has_room(self, series: int) -> bool:
+        """So many more would all be admitted, in whatever order."""
+        return len(self.known) + series <= self.most
+
     def admit(self, labels: Labels, start_ms: int, watermark_ms: int) -> bool:
         """The series may have a row for this window; remembered. Decided by the records alone."""
         latest_ms = self.known.get(labels)

@@ -77,7 +77,10 @@ class Aggregate:
         """Merge what was seen of a key into a gauge; `value` is kept."""
         gauge = self.gauges[index]
         seen = gauge.get(key)
-        gauge[key] = value if seen is None else _both(seen, value)
+        if seen is not None:
+            _add(seen, value)
+            return
+        gauge[key] = value
         if len(gauge) > MAX_GAUGE_KEYS:
             _bound(gauge)
 
@@ -94,7 +97,10 @@ class Aggregate:
         for gauge, their_gauge in zip(self.gauges, other.gauges, strict=True):
             for key, value in their_gauge.items():
                 seen = gauge.get(key)
-                gauge[key] = value.copy() if seen is None else _both(seen, value)
+                if seen is None:
+                    gauge[key] = value.copy()
+                else:
+                    _add(seen, value)
             if len(gauge) > MAX_GAUGE_KEYS:
                 _bound(gauge)
         if other.exceptions:
@@ -145,9 +151,15 @@ def merged(kind: Kind, parts: Iterable[Aggregate]) -> Aggregate:
     return whole
 
 
-def _both(one: Gauge, two: Gauge) -> Gauge:
-    at, last = max((one[0], one[1]), (two[0], two[1]))
-    return [at, last, max(one[2], two[2]), one[3] + two[3], one[4] + two[4]]
+def _add(mine: Gauge, theirs: Gauge) -> None:
+    """Merge what was seen of a key into this."""
+    at, last, peak, total, times = theirs
+    if at > mine[0] or (at == mine[0] and last > mine[1]):
+        mine[0], mine[1] = at, last
+    if peak > mine[2]:
+        mine[2] = peak
+    mine[3] += total
+    mine[4] += times
 
 
 def _bound(gauge: dict[str, Gauge]) -> None:
@@ -155,4 +167,7 @@ def _bound(gauge: dict[str, Gauge]) -> None:
     for key in tally.dropped(gauge, MAX_GAUGE_KEYS):
         value = gauge.pop(key)
         seen = gauge.get(OTHER)
-        gauge[OTHER] = value if seen is None else _both(seen, value)
+        if seen is None:
+            gauge[OTHER] = value
+        else:
+            _add(seen, value)

@@ -16,6 +16,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from decimal import Decimal, localcontext
+from functools import cache
 from itertools import accumulate
 from typing import ClassVar, Self
 
@@ -101,7 +102,8 @@ class Distribution:
         if maximum > self.max:
             self.max = maximum
 
-    def representative(self, bucket: int) -> float:
+    @staticmethod
+    def representative(bucket: int) -> float:
         """The value that stands for a bucket, before it is clamped to [min, max]."""
         raise NotImplementedError
 
@@ -137,22 +139,28 @@ class Distribution:
         """
         return self.at_quantiles((q,))[0]
 
-    def named_quantiles(self) -> dict[str, float | None]:
-        """The quantiles that are published for this family, by their names."""
-        found = self.at_quantiles([rank for _, rank in self.quantiles])
+    def ordered(self) -> tuple[list[int], list[int]]:
+        """(buckets, how many values up to each), from the lowest bucket on."""
+        buckets = sorted(self.counts)
+        return buckets, list(accumulate(map(self.counts.__getitem__, buckets)))
+
+    def named_quantiles(self, ordered: tuple[list[int], list[int]] | None = None) -> dict[str, float | None]:
+        """The quantiles that are published for this family, by their names; `ordered` where it is at hand."""
+        found = self.at_quantiles([rank for _, rank in self.quantiles], ordered)
         return {name: value for (name, _), value in zip(self.quantiles, found, strict=True)}
 
-    def at_quantiles(self, qs: Iterable[float]) -> list[float | None]:
+    def at_quantiles(
+        self, qs: Iterable[float], ordered: tuple[list[int], list[int]] | None = None
+    ) -> list[float | None]:
         """Several quantiles."""
-        buckets = sorted(self.counts)
-        upto = list(accumulate(map(self.counts.__getitem__, buckets)))
+        buckets, upto = ordered or self.ordered()
         if not upto:
             return [None for _ in qs]
+        count, low, high, representative = upto[-1], self.min, self.max, self.representative
         found: list[float | None] = []
         for q in qs:
-            rank = math.ceil(q * upto[-1] - _ROUNDING) or 1
-            value = self.representative(buckets[bisect_left(upto, rank)])
-            found.append(self.min if value < self.min else min(value, self.max))
+            value = representative(buckets[bisect_left(upto, math.ceil(q * count - _ROUNDING) or 1)])
+            found.append(low if value < low else min(value, high))
         return found
 
     def __eq__(self, other: object) -> bool:
@@ -186,7 +194,9 @@ class Histogram(Distribution):
         found = ((exponents.astype(np.int64) - 1) << SCALE) + places - 1
         return np.where(values == 0.0, ZERO, found)
 
-    def representative(self, bucket: int) -> float:
+    @staticmethod
+    @cache
+    def representative(bucket: int) -> float:
         """The point of the bucket that is equally far, relatively, from both its ends."""
         if bucket == ZERO:
             return 0.0
@@ -212,6 +222,7 @@ class Linear(Distribution):
         """The bin of each of these values in [0, 1]."""
         return np.minimum((values * BINS).astype(np.int64), BINS - 1)
 
-    def representative(self, bucket: int) -> float:
+    @staticmethod
+    def representative(bucket: int) -> float:
         """The middle of the bin."""
         return (bucket + 0.5) / BINS

@@ -36,6 +36,12 @@ class Groups:
         self.keys: list[int] = ordered[self.starts].tolist()
         self.sizes = np.diff(self.starts, append=len(keys))
 
+    def places(self) -> Ints:
+        """By row: which of the groups it belongs to."""
+        places = np.empty(len(self.order), dtype=np.int64)
+        places[self.order] = np.repeat(np.arange(len(self.keys)), self.sizes)
+        return places
+
     def sums(self, column: Any) -> list[int]:
         """The sum of an integer column, by group."""
         sums: list[int] = np.add.reduceat(column[self.order], self.starts).tolist()

@@ -8,6 +8,9 @@ from zlib import crc32
 
 import orjson
 
+_SECONDS = [f"{second:02}" for second in range(60)]
+_MILLIS = [f".{milli:03}Z" for milli in range(1000)]
+
 
 def series_key(kind: str, labels: tuple[str, ...]) -> bytes:
     """Canonical JSON of (kind, labels): `["ml",["ml.predictor","v1.2.3"]]`."""
@@ -32,14 +35,14 @@ def partition_for(series: bytes, partitions: int) -> int:
 
 def iso(timestamp_ms: int) -> str:
     """`2024-01-15T10:30:00.000Z`."""
-    second_ms = timestamp_ms % 60_000
-    return f"{_minute(timestamp_ms - second_ms)}{second_ms // 1000:02}.{second_ms % 1000:03}Z"
+    millis = timestamp_ms % 60_000
+    return _minute(timestamp_ms - millis) + _SECONDS[millis // 1000] + _MILLIS[millis % 1000]
 
 
 def iso_second(timestamp_ms: int) -> str:
     """`2024-01-15T10:30:00Z`, for window bounds."""
-    second_ms = timestamp_ms % 60_000
-    return f"{_minute(timestamp_ms - second_ms)}{second_ms // 1000:02}Z"
+    millis = timestamp_ms % 60_000
+    return f"{_minute(timestamp_ms - millis)}{_SECONDS[millis // 1000]}Z"
 
 
 @lru_cache(maxsize=4096)

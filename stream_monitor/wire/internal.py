@@ -11,7 +11,7 @@ from zlib import crc32
 
 import msgspec
 
-from stream_monitor.core.aggregate import Aggregate
+from stream_monitor.core.aggregate import Aggregate, Gauge
 from stream_monitor.core.record import Kind
 
 INTERNAL_VERSION = 1
@@ -119,13 +119,7 @@ def aggregate_out(whole: Aggregate) -> bytes:
             whole.errors,
             _big(whole.volume_micro),
             [(m.counts, _big(m.sum_micro), m.min, m.max) if m.counts else None for m in whole.measures],
-            [
-                {
-                    key: (at, last, peak, _big(total), times)
-                    for key, (at, last, peak, total, times) in gauge.items()
-                }
-                for gauge in whole.gauges
-            ],
+            [_gauge_out(gauge) for gauge in whole.gauges],
             whole.exceptions,
             whole.classes,
             whole.slowest,
@@ -145,13 +139,19 @@ def aggregate_in(kind: Kind, packed: bytes) -> Aggregate:
         family() if m is None else family(m[0], int(m[1]), float(m[2]), float(m[3]))
         for (_, family), m in zip(kind.measures, measures, strict=True)
     ]
-    whole.gauges = [
-        {key: [at, last, peak, int(total), times] for key, (at, last, peak, total, times) in gauge.items()}
-        for gauge in gauges
-    ]
+    for gauge in gauges:
+        for value in gauge.values():
+            value[3] = int(value[3])
+    whole.gauges = gauges
     whole.slowest = None if slowest is None else tuple(slowest)
     whole.failures = [tuple(failure) for failure in failures]
     return whole
+
+
+def _gauge_out(gauge: dict[str, Gauge]) -> dict[str, Gauge]:
+    if all(-_INT64 <= value[3] < _INT64 for value in gauge.values()):
+        return gauge
+    return {key: [at, last, peak, _big(total), times] for key, (at, last, peak, total, times) in gauge.items()}
 
 
 def _big(number: int) -> int | str:

@@ -37,11 +37,7 @@ def metric_value(metric: Metric, source_topic: str) -> bytes:
         "kind": kind.name,
         "labels": dict(zip(kind.labels, metric.labels, strict=True)),
         "entity": metric.entity,
-        "window": {
-            "start": iso_second(metric.start_ms),
-            "end": iso_second(metric.end_ms),
-            "size_s": metric.size_ms // 1000,
-        },
+        "window": _window_out(metric.start_ms, metric.size_ms),
         "revision": metric.revision,
         "final": metric.final,
         "records": whole.records,
@@ -73,6 +69,11 @@ def metric_value(metric: Metric, source_topic: str) -> bytes:
     if kind.classes:
         value["classes"] = whole.classes
     return orjson.dumps(value)
+
+
+@lru_cache(maxsize=4096)
+def _window_out(start_ms: int, size_ms: int) -> dict[str, Any]:
+    return {"start": iso_second(start_ms), "end": iso_second(start_ms + size_ms), "size_s": size_ms // 1000}
 
 
 def metric_from(value: bytes, kinds: Mapping[str, Kind]) -> Metric:
@@ -152,35 +153,34 @@ def metric_line(value: bytes) -> MetricLine:
 
 
 def _measure_out(measure: Distribution) -> dict[str, Any]:
-    counts, count = measure.counts, measure.count
+    counts = measure.counts
+    ordered = buckets, upto = measure.ordered()
     out: dict[str, Any] = {
-        "count": count,
+        "count": upto[-1],
         "sum": measure.sum,
         "min": measure.min,
         "max": measure.max,
-        "mean": measure.sum_micro / count / MICRO,
-        **measure.named_quantiles(),
+        "mean": measure.sum_micro / upto[-1] / MICRO,
+        **measure.named_quantiles(ordered),
     }
     if not isinstance(measure, Histogram):
-        out["bins"] = _dense(counts, 0, BINS)
+        out["bins"] = _dense(counts, buckets, 0, BINS)
         return out
-    zeros = counts.get(ZERO, 0)
-    if zeros:
-        counts = {bucket: count for bucket, count in counts.items() if bucket != ZERO}
-    low = min(counts, default=0)
+    positive = buckets[1:] if buckets[0] == ZERO else buckets
+    low, high = (positive[0], positive[-1]) if positive else (0, -1)
     out["histogram"] = {
         "scale": SCALE,
-        "zeroCount": zeros,
-        "positive": {"offset": low, "bucketCounts": _dense(counts, low, max(counts, default=low - 1) + 1 - low)},
+        "zeroCount": counts.get(ZERO, 0),
+        "positive": {"offset": low, "bucketCounts": _dense(counts, positive, low, high + 1 - low)},
     }
     return out
 
 
-def _dense(counts: dict[int, int], low: int, size: int) -> list[int]:
-    """The counts of `size` buckets from `low` on."""
+def _dense(counts: dict[int, int], buckets: list[int], low: int, size: int) -> list[int]:
+    """The counts of `size` buckets from `low` on; `buckets` are those that are not 0."""
     out = [0] * size
-    for bucket, count in counts.items():
-        out[bucket - low] = count
+    for bucket in buckets:
+        out[bucket - low] = counts[bucket]
     return out
 
 
@@ -265,10 +265,6 @@ def dlq_late_partial(
             "source": {"topic": topic, "partition": partition, "offset": offset, "timestamp": iso(start_ms)},
             "records": records,
             "labels": dict(zip(kind.labels, labels, strict=True)),
-            "window": {
-                "start": iso_second(start_ms),
-                "end": iso_second(start_ms + MINUTE_MS),
-                "size_s": MINUTE_MS // 1000,
-            },
+            "window": _window_out(start_ms, MINUTE_MS),
         }
     )

@@ -8,7 +8,9 @@ replay decides the same.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import count
 from operator import attrgetter
 from typing import Any
 
@@ -18,7 +20,7 @@ from faust.types import TP
 from stream_monitor import wire
 from stream_monitor.core.admission import Admission
 from stream_monitor.core.aggregate import Aggregate
-from stream_monitor.core.fold import fold
+from stream_monitor.core.fold import Groups, fold
 from stream_monitor.core.lines import Ints, Lines
 from stream_monitor.core.record import OTHER, Kind, Rejected, bounded_label
 from stream_monitor.core.window import MINUTE_MS, is_closed
@@ -35,16 +37,15 @@ log = logging.getLogger(__name__)
 _ROW = b"r"
 _NO_WATERMARK = 0
 
-_OFFSET, _TIMESTAMP, _SLOT = attrgetter("offset"), attrgetter("timestamp"), attrgetter("slot")
+_OFFSET, _TIMESTAMP = attrgetter("offset"), attrgetter("timestamp")
 
-Key = tuple[Any, ...]
-"""(label, …, start in ms)."""
+Labels = tuple[str, ...]
 
 
 class Row:
     """One minute of one series in one source partition."""
 
-    __slots__ = ("aggregate", "offset", "packed", "series", "slot", "start_ms", "unsaved", "unsent")
+    __slots__ = ("aggregate", "offset", "packed", "series", "start_ms", "unsaved", "unsent")
 
     def __init__(self, series: bytes, start_ms: int, aggregate: Aggregate) -> None:
         self.series = series
@@ -54,8 +55,6 @@ class Row:
         """The last source offset folded in."""
         self.packed = b""
         """The aggregate's bytes, as of the last flush; current unless `unsent`."""
-        self.slot = 0
-        """Its place in the batch at hand."""
         self.unsent = False
         self.unsaved = False
 
@@ -77,7 +76,8 @@ class IngestTask(PartitionTask):
         self.kind = kind
         self.partitions = partitions
         self.watermark_ms = _NO_WATERMARK
-        self.rows: dict[Key, Row] = {}
+        self.rows: dict[int, dict[Labels, Row]] = {}
+        """By start, by labels."""
         self._unsent: list[Row] = []
         self._unsaved: list[Row] = []
         self._committed_frontier_ms = 0
@@ -118,16 +118,17 @@ class IngestTask(PartitionTask):
         for index, why in rejected:
             self._reject(why, records[index])
         if len(lines):
-            offsets = np.fromiter(map(_OFFSET, records), np.int64, len(records))
-            self._fold(*self._placed(lines, at, records, kafka_ms[at]), offsets)
+            self._take(*self._placed(lines, at, records, kafka_ms[at]), records)
         failpoint.reach("fold")
         self.position = records[-1].offset + 1
         self.count("read", len(records))
 
     def _placed(
         self, lines: Lines, at: Ints, records: Sequence[Any], kafka_ms: Ints
-    ) -> tuple[Lines, Ints, list[Row]]:
-        """The lines that have a place, which of the records they are, and their rows; the others are rejected."""
+    ) -> tuple[Lines, Ints, Ints, Ints]:
+        """The lines that have a place, which of the records they are, the starts of their minutes, and the
+        watermarks when they have been read; the others are rejected.
+        """
         starts, marks, whys = self._place(lines.timestamp_ms, kafka_ms)
         self.watermark_ms = int(marks[-1])
         if whys:
@@ -135,26 +136,25 @@ class IngestTask(PartitionTask):
                 self._reject(why, records[at[index]])
             keep = np.delete(np.arange(len(lines)), list(whys))
             lines, at, starts, marks = lines.take(keep), at[keep], starts[keep], marks[keep]
-        return lines, at, self._rows_of(lines, starts, marks)
+        return lines, at, starts, marks
 
-    def _fold(self, lines: Lines, at: Ints, rows: Sequence[Row], record_offsets: Ints) -> None:
-        if not rows:
+    def _take(self, lines: Lines, at: Ints, starts: Ints, marks: Ints, records: Sequence[Any]) -> None:
+        """Fold lines into the rows where they belong."""
+        if not len(lines):
             return
-        self.count("folded", len(rows))
-        touched = list(dict.fromkeys(rows))
-        for slot, row in enumerate(touched):
-            row.slot = slot
+        self.count("folded", len(lines))
+        rows, slots = self._rows_of(lines, starts, marks)
+        for row in rows:
             if not row.unsent:
                 self._mark(row)
-        slots = np.fromiter(map(_SLOT, rows), np.int64, len(rows))
-        offsets = record_offsets[at]
-        held = np.fromiter(map(_OFFSET, touched), np.int64, len(touched))
+        offsets = np.fromiter(map(_OFFSET, records), np.int64, len(records))[at]
+        held = np.fromiter(map(_OFFSET, rows), np.int64, len(rows))
         if held.max() >= offsets[0]:  # a replay: some rows hold some of it already
             new = np.flatnonzero(offsets > held[slots])
             lines, slots, offsets = lines.take(new), slots[new], offsets[new]
-        fold(self.kind, [row.aggregate for row in touched], slots, lines, self.tp.partition, offsets)
+        fold(self.kind, [row.aggregate for row in rows], slots, lines, self.tp.partition, offsets)
         held[slots] = offsets  # they ascend: the last one stays
-        for row, offset in zip(touched, held.tolist(), strict=True):
+        for row, offset in zip(rows, held.tolist(), strict=True):
             row.offset = offset
 
     def _place(self, times: Ints, kafka_ms: Ints) -> tuple[Ints, Ints, dict[int, Rejected]]:
@@ -179,15 +179,23 @@ class IngestTask(PartitionTask):
                 whys[row] = _late(int(starts[row]), int(marks[row]))
         return starts, marks, whys
 
-    def _rows_of(self, lines: Lines, starts: Ints, marks: Ints) -> list[Row]:
-        """The row of each line."""
-        start_ms = starts.tolist()
-        rows = list(map(self.rows.get, zip(*lines.labels, start_ms, strict=True)))
-        if not all(rows):  # in their order: a series may be the last for which there is room
-            for index in [index for index, row in enumerate(rows) if row is None]:
-                key = (*(bounded_label(column[index]) for column in lines.labels), start_ms[index])
-                rows[index] = self.rows.get(key) or self._row(key, int(marks[index]))
-        return rows  # type: ignore[return-value]  # none is None any more
+    def _rows_of(self, lines: Lines, starts: Ints, marks: Ints) -> tuple[list[Row], Ints]:
+        """The rows that the lines belong to, each once, and by line which of them."""
+        keys, places = _keys(lines, starts)
+        rows = [self._known(labels, start_ms) for labels, start_ms in keys]
+        new = [place for place, row in enumerate(rows) if row is None]
+        if not self._admission.has_room(len(new)):  # in the lines' order: each may be the last with room
+            by_line = [rows[place] for place in places.tolist()]
+            for index in np.flatnonzero(np.isin(places, new)).tolist():
+                by_line[index] = self._row(*keys[places[index]], watermark_ms=int(marks[index]))
+            return _each_once(by_line, np.arange(len(lines)))
+        for place in new:
+            rows[place] = self._row(*keys[place], watermark_ms=_NO_WATERMARK)
+        return _each_once(rows, places)
+
+    def _known(self, labels: Labels, start_ms: int) -> Row | None:
+        minute = self.rows.get(start_ms)
+        return None if minute is None else minute.get(labels)
 
     def _mark(self, row: Row) -> None:
         row.unsent = True
@@ -196,22 +204,23 @@ class IngestTask(PartitionTask):
             row.unsaved = True
             self._unsaved.append(row)
 
-    def _row(self, key: Key, watermark_ms: int) -> Row:
-        """A row that is not in memory under this key; that of OTHER where the series is one too many."""
-        *labels, start_ms = key
-        if self._admission.admit(tuple(labels), start_ms, watermark_ms):
-            return self._load_row(key)
+    def _row(self, labels: Labels, start_ms: int, *, watermark_ms: int) -> Row:
+        """The row of a series; that of OTHER where the series is one too many."""
+        row = self._known(labels, start_ms)
+        if row is not None:
+            return row
+        if self._admission.admit(labels, start_ms, watermark_ms):
+            return self._load_row(labels, start_ms)
         if not self.counters.get("over_cap"):
             log.warning(
                 "%s: more than %d series; the others are counted as %s", self.tp, self._admission.most, OTHER
             )
         self.count("over_cap")
-        other = (*(OTHER for _ in labels), start_ms)
-        return self.rows.get(other) or self._load_row(other)
+        other = tuple(OTHER for _ in labels)
+        return self._known(other, start_ms) or self._load_row(other, start_ms)
 
-    def _load_row(self, key: Key) -> Row:
-        *labels, start_ms = key
-        series = wire.series_key(self.kind.name, tuple(labels))
+    def _load_row(self, labels: Labels, start_ms: int) -> Row:
+        series = wire.series_key(self.kind.name, labels)
         row = Row(series, start_ms, Aggregate.empty(self.kind))
         stored = self.state.get(row_key(_ROW, start_ms, series))
         if stored is not None:
@@ -219,7 +228,7 @@ class IngestTask(PartitionTask):
             row.offset = plain["offset"]
             row.packed = plain["aggregate"]
             row.aggregate = wire.aggregate_in(self.kind, row.packed)
-        self.rows[key] = row
+        self.rows.setdefault(start_ms, {})[labels] = row
         return row
 
     def _reject(self, rejected: Rejected, record: Any) -> None:
@@ -284,17 +293,31 @@ class IngestTask(PartitionTask):
         return rows
 
     def _evict(self) -> None:
-        """Closed rows leave memory; a late record reads its row back from the table."""
-        closed = [
-            key
-            for key, row in self.rows.items()
-            if not row.unsent and is_closed(row.start_ms, self.watermark_ms, self._grace_ms)
-        ]
-        for key in closed:
-            del self.rows[key]
+        """Closed rows leave memory, flushed as they are; a late record reads its row back from the table."""
+        for start_ms in list(self.rows):
+            if is_closed(start_ms, self.watermark_ms, self._grace_ms):
+                del self.rows[start_ms]
 
     def on_committed(self, meta: dict[str, Any]) -> None:
         self._committed_frontier_ms = meta["frontier_ms"]
+
+
+def _keys(lines: Lines, starts: Ints) -> tuple[list[tuple[Labels, int]], Ints]:
+    """The (labels, start of a minute) that there are, and by line which of them it has."""
+    codes: defaultdict[Labels, int] = defaultdict(count().__next__)
+    series = np.fromiter(map(codes.__getitem__, zip(*lines.labels, strict=True)), np.int64, len(lines))
+    minutes = (starts - starts.min()) // MINUTE_MS
+    groups = Groups(series * (int(minutes.max()) + 1) + minutes)
+    firsts = groups.order[groups.starts]
+    names = [tuple(map(bounded_label, labels)) for labels in codes]
+    keys = zip(map(names.__getitem__, series[firsts].tolist()), starts[firsts].tolist(), strict=True)
+    return list(keys), groups.places()
+
+
+def _each_once(rows: Sequence[Row | None], places: Ints) -> tuple[list[Row], Ints]:
+    """The rows without repetition, and which of them stands at each place's place."""
+    slots: dict[Any, int] = {row: slot for slot, row in enumerate(dict.fromkeys(rows))}  # none is None
+    return list(slots), np.array([slots[row] for row in rows])[places]
 
 
 def _too_far_ahead(timestamp_ms: int, kafka_ms: int) -> Rejected:
