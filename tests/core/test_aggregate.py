@@ -69,115 +69,101 @@ def one_by_one(kind, items):
     return whole
 
 
-@pytest.fixture(params=list(KINDS.values()), ids=list(KINDS))
-def kind(request):
-    return request.param
+LAWS = []
+law = LAWS.append
+"""Of any list of records of a kind: a function of (kind, (offset, record)s, a source of chance)."""
 
 
-def law(kind, check):
-    """Run a law over lists of records of the kind."""
+@pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+def test_the_laws(kind):
+    """Together, because most of the time goes into making up the records."""
 
-    @given(st.lists(records(kind), max_size=25), st.randoms(use_true_random=False))
-    def run(items, rng):
-        check(list(enumerate(items)), rng)
+    @given(st.lists(records(kind), max_size=25), st.integers(0, 1 << 32))
+    def run(items, seed):
+        for check in LAWS:
+            check(kind, list(enumerate(items)), random.Random(seed))
 
     run()
 
 
-def test_folding_a_batch_is_folding_its_lines_one_by_one(kind):
-    def check(items, _):
-        assert fold_all(kind, items) == folded(kind, items) == one_by_one(kind, items)
-
-    law(kind, check)
+@law
+def folding_a_batch_is_folding_its_lines_one_by_one(kind, items, _):
+    assert fold_all(kind, items) == folded(kind, items) == one_by_one(kind, items)
 
 
-def test_a_batch_goes_into_as_many_windows_as_it_has_lines_for(kind):
-    def check(items, rng):
-        slots = [rng.randrange(4) for _ in items]
-        windows = [Aggregate.empty(kind) for _ in range(4)]
-        lines = columns(kind, [record for _, record in items])
-        fold(kind, windows, np.array(slots, np.int64), lines, 3, np.arange(len(items)))
-        mine = [[item for slot, item in zip(slots, items, strict=True) if slot == n] for n in range(4)]
-        assert windows == [folded(kind, part) for part in mine]
-
-    law(kind, check)
+@law
+def a_batch_goes_into_as_many_windows_as_it_has_lines_for(kind, items, rng):
+    slots = [rng.randrange(4) for _ in items]
+    windows = [Aggregate.empty(kind) for _ in range(4)]
+    lines = columns(kind, [record for _, record in items])
+    fold(kind, windows, np.array(slots, np.int64), lines, 3, np.arange(len(items)))
+    mine = [[item for slot, item in zip(slots, items, strict=True) if slot == n] for n in range(4)]
+    assert windows == [folded(kind, part) for part in mine]
 
 
-def test_merge_of_parts_in_any_order_and_grouping_is_the_whole(kind):
-    def check(items, rng):
-        parts = [[], [], []]
-        for item in items:
-            parts[rng.randrange(3)].append(item)
-        rng.shuffle(parts)
-        whole = folded(kind, items)
-        one, two, three = (folded(kind, part) for part in parts)
-        assert merged(kind, [one, two, three]) == whole
-        assert merged(kind, [three, merged(kind, [two, one])]) == whole
-
-    law(kind, check)
+@law
+def merge_of_parts_in_any_order_and_grouping_is_the_whole(kind, items, rng):
+    parts = [[], [], []]
+    for item in items:
+        parts[rng.randrange(3)].append(item)
+    rng.shuffle(parts)
+    whole = folded(kind, items)
+    one, two, three = (folded(kind, part) for part in parts)
+    assert merged(kind, [one, two, three]) == whole
+    assert merged(kind, [three, merged(kind, [two, one])]) == whole
 
 
-def test_the_order_of_records_leaves_no_trace(kind):
-    def check(items, rng):
-        shuffled = items.copy()
-        rng.shuffle(shuffled)
-        assert folded(kind, shuffled) == folded(kind, items)
-
-    law(kind, check)
+@law
+def the_order_of_records_leaves_no_trace(kind, items, rng):
+    shuffled = items.copy()
+    rng.shuffle(shuffled)
+    assert folded(kind, shuffled) == folded(kind, items)
 
 
-def test_a_merge_changes_and_shares_nothing_of_its_parts(kind):
-    def check(items, _):
-        part = folded(kind, items)
-        before = copy.deepcopy(part)
-        whole = merged(kind, [part])
-        whole.merge(fold_all(kind, items, 1))
-        whole.merge(part)
-        whole.settle()
-        assert part == before
-
-    law(kind, check)
+@law
+def a_merge_changes_and_shares_nothing_of_its_parts(kind, items, _):
+    part = folded(kind, items)
+    before = copy.deepcopy(part)
+    whole = merged(kind, [part])
+    whole.merge(fold_all(kind, items, 1))
+    whole.merge(part)
+    whole.settle()
+    assert part == before
 
 
-def test_a_round_trip_through_internal_bytes_changes_nothing(kind):
-    def check(items, _):
-        whole = folded(kind, items)
-        packed = wire.aggregate_out(whole)
-        assert wire.aggregate_in(kind, packed) == whole
-        partial = wire.Partial(kind.name, b"series", 1_705_314_600_000, 3, 99, whole.records, packed)
-        assert wire.partials_in(wire.partial_out(partial)) == partial
-
-    law(kind, check)
+@law
+def a_round_trip_through_internal_bytes_changes_nothing(kind, items, _):
+    whole = folded(kind, items)
+    packed = wire.aggregate_out(whole)
+    assert wire.aggregate_in(kind, packed) == whole
+    partial = wire.Partial(kind.name, b"series", 1_705_314_600_000, 3, 99, whole.records, packed)
+    assert wire.partials_in(wire.partial_out(partial)) == partial
 
 
-def test_a_metric_comes_back_from_its_json(kind):
-    def check(items, _):
-        if not items or any(v and v > 1e9 for _, r in items for v in (*r.values, *r.gauges)):
-            return  # JSON's doubles hold sums of millionths up to 2^53
-        whole = folded(kind, [(o, replace(r, volume_micro=o)) for o, r in items])
-        whole.settle()
-        if whole.volume_micro > 2**52:
-            return
-        for failure in range(len(whole.failures)):
-            assert whole.failures[failure][0] == 0.0
-        metric = Metric(kind, ("a", "b"), 1_705_314_600_000, 60_000, True, whole)
-        assert wire.metric_from(wire.metric_value(metric, "t"), KINDS) == metric
-
-    law(kind, check)
+@law
+def a_metric_comes_back_from_its_json(kind, items, _):
+    if not items or any(v and v > 1e9 for _, r in items for v in (*r.values, *r.gauges)):
+        return  # JSON's doubles hold sums of millionths up to 2^53
+    whole = folded(kind, [(o, replace(r, volume_micro=o)) for o, r in items])
+    whole.settle()
+    if whole.volume_micro > 2**52:
+        return
+    for failure in range(len(whole.failures)):
+        assert whole.failures[failure][0] == 0.0
+    metric = Metric(kind, ("a", "b"), 1_705_314_600_000, 60_000, True, whole)
+    assert wire.metric_from(wire.metric_value(metric, "t"), KINDS) == metric
 
 
-def test_an_hour_is_its_settled_minutes_in_any_order(kind):
-    def check(items, rng):
-        minutes = [folded(kind, items[start::4]) for start in range(4)]
-        for minute in minutes:
-            minute.settle()
-        hour = merged(kind, minutes)
-        rng.shuffle(minutes)
-        assert merged(kind, minutes) == hour
-        assert hour.volume_micro == sum(minute.volume_micro for minute in minutes)
-        assert hour.settled_volume_micro() == hour.volume_micro
-
-    law(kind, check)
+@law
+def an_hour_is_its_settled_minutes_in_any_order(kind, items, rng):
+    minutes = [folded(kind, items[start::4]) for start in range(4)]
+    for minute in minutes:
+        minute.settle()
+    hour = merged(kind, minutes)
+    rng.shuffle(minutes)
+    assert merged(kind, minutes) == hour
+    assert hour.volume_micro == sum(minute.volume_micro for minute in minutes)
+    assert hour.settled_volume_micro() == hour.volume_micro
 
 
 @given(st.lists(st.text(max_size=4), max_size=300), st.randoms(use_true_random=False))
