@@ -192,9 +192,12 @@ def _add_agents(app: MonitorApp, sources: list[str], partials: str) -> None:
 def _add_clock(app: MonitorApp, settings: Settings) -> None:
     @app.task
     async def clock() -> None:
+        loop = asyncio.get_running_loop()
+        due_s = loop.time() + settings.flush_interval
         try:
             while not app.should_stop:
-                await asyncio.sleep(settings.flush_interval)
+                await asyncio.sleep(max(0.0, due_s - loop.time()))
+                due_s = max(due_s, loop.time()) + settings.flush_interval
                 async with app.ticking:
                     if app.failure is None:
                         await app.owners.tick(app.consumer, _owned(app))

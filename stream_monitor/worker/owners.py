@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiokafka.errors import IllegalStateError, KafkaError
@@ -72,41 +72,50 @@ class Owners:
     async def tick(self, consumer: BatchConsumer, partitions: Any) -> None:
         """Send provisional results and start the checkpoints that are due, for all assigned partitions.
 
-        Nothing is made after an await: the partition may have been revoked meanwhile, and a task made then would
-        outlive the revocation, with what it knew.
+        The busy ones first: only the broker knows whether the silent ones are empty, and its answer may wait
+        behind a fetch. Nothing is made after an await: the partition may have been revoked meanwhile, and a task
+        made then would outlive the revocation, with what it knew.
         """
         looked_at_ms = clock_ms()
+        since_ms = looked_at_ms - self._idle_after_ms
         tasks = [self.get(tp) for tp in partitions]
-        empty = await self._empty(consumer, tasks, looked_at_ms)
+        silent = {task.tp: task for task in tasks if _is_silent(task, consumer, since_ms)}
         for task in tasks:
-            if not self._is_ours(task, consumer):
-                return  # it was given away while we asked
-            is_idle = task.tp in empty and _is_silent(task, consumer, looked_at_ms - self._idle_after_ms)
-            idle_at_ms = looked_at_ms if is_idle else None
-            now_ms = clock_ms()
-            if task.is_due(now_ms):
-                task.start_checkpoint(now_ms, idle_at_ms, self._on_error)
-            elif not _is_behind(task):
-                task.flush(now_ms, idle_at_ms)
-            await asyncio.sleep(0)
+            if task.tp not in silent:
+                await self._tend(task, consumer, None)
+        if not silent:
+            return
+        empty = await self._empty(consumer, silent)
+        for tp, task in silent.items():
+            is_idle = tp in empty and _is_silent(task, consumer, since_ms)
+            await self._tend(task, consumer, looked_at_ms if is_idle else None)
+
+    async def _tend(self, task: PartitionTask, consumer: BatchConsumer, idle_at_ms: int | None) -> None:
+        """A checkpoint if one is due, else provisional results; nothing where it was given away meanwhile."""
+        if not self._is_ours(task, consumer):
+            return
+        now_ms = clock_ms()
+        if task.is_due(now_ms):
+            task.start_checkpoint(now_ms, idle_at_ms, self._on_error)
+        elif not _is_behind(task):
+            task.flush(now_ms, idle_at_ms)
+        await asyncio.sleep(0)
 
     def _is_ours(self, task: PartitionTask, consumer: BatchConsumer) -> bool:
         """The task was not dropped, and its partition is not about to be given away."""
         tp = task.tp
         return self._tasks.get(tp) is task and consumer.app.serves(tp) and tp in consumer.assignment()
 
-    async def _empty(self, consumer: BatchConsumer, tasks: list[PartitionTask], now_ms: int) -> set[TP]:
-        """The silent partitions of which the broker says that we have read them to their ends."""
-        silent = {task.tp: task for task in tasks if _is_silent(task, consumer, now_ms - self._idle_after_ms)}
-        if not silent:
-            return set()
+    async def _empty(self, consumer: BatchConsumer, silent: Mapping[TP, PartitionTask]) -> set[TP]:
+        """Those of which the broker says that we have read them to their ends."""
         try:
             async with asyncio.timeout(_ANSWER_S):
                 ends = await consumer.highwaters(*silent)
-                positions = {tp: await consumer.position(tp) for tp in silent}
+                found = await asyncio.gather(*map(consumer.position, silent))
         except (IllegalStateError, KafkaError, TimeoutError):  # given away, or no answer: nobody can say
             return set()
-        empty = {tp for tp in silent if (at := positions[tp]) is not None and at >= ends[tp]}
+        positions = dict(zip(silent, found, strict=True))
+        empty = {tp for tp, at in positions.items() if at is not None and at >= ends[tp]}
         for tp in empty:
             silent[tp].fetch_position = positions[tp] or 0
         return empty

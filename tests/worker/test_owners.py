@@ -92,3 +92,17 @@ def test_a_tick_leaves_alone_what_was_revoked_and_came_back_meanwhile():
     assert len(made) == 4
     assert list(mine) == made[2:]
     assert [task.flushed for task in made] == [[], [], [], []]
+
+
+def test_busy_partitions_do_not_wait_for_what_the_broker_says_of_silent_ones():
+    seen: list[list[int]] = []
+    mine, made = owners()
+    tick = mine.tick(Consumer(lambda: seen.append([len(task.flushed) for task in made])), PARTITIONS)
+    for tp in PARTITIONS:
+        mine.get(tp)
+    made[1].batch_at_ms = 1 << 60
+    asyncio.run(tick)
+    assert seen == [[0, 1]]
+    assert [len(task.flushed) for task in made] == [1, 1]
+    assert made[0].flushed[0] is not None
+    assert made[1].flushed == [None]
