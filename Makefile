@@ -28,12 +28,18 @@ test-kafka: $(DEV) ## the tests that need Apache Kafka; here a skip is a failure
 bench: $(DEV)      ## records/s of one worker beside the floor, on Apache Kafka
 	$(BIN)/python -m bench
 
-.PHONY: bench-peers bench-scale bench-latency
+.PHONY: bench-micro bench-peers bench-scale bench-latency bench-steady
+bench-micro: $(DEV) ## the histogram and the decoder by themselves, beside ddsketch, datasketches and orjson
+	$(BIN)/python -m pytest -q bench/micro.py --benchmark-columns=median,iqr,rounds
+
 bench-peers: $(DEV) ## the same work by Quix Streams, Bytewax, Kafka Streams, Flink and idiomatic Faust
 	$(BIN)/python -m bench.peers
 
 bench-scale: $(DEV) ## what more series, partitions, bytes and workers cost
 	$(BIN)/python -m bench.scale
+
+bench-steady: $(DEV) ## what steady traffic costs: the worker, the broker, every topic
+	$(BIN)/python -m bench.steady
 
 bench-latency: $(DEV) ## from a log's produce to its provisional window
 	$(BIN)/python -m bench.latency

@@ -80,6 +80,17 @@ class JarsKafka:
                 preexec_fn=die_with_parent,
             )
 
+    @property
+    def pid(self) -> int:
+        """Of the running node."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def data(self) -> Path:
+        """The folder of its log files."""
+        return self._folder / "data"
+
     def start(self) -> None:
         """Start the node; return when it answers."""
         self._process = self._java("kafka.Kafka", str(self._config))

@@ -49,6 +49,11 @@ class WorkerCollector(Collector):
             "Offset up to which all state is safe in Kafka.",
             labels=("topic", "partition"),
         )
+        rocksdb = GaugeMetricFamily(
+            "stream_monitor_rocksdb_bytes",
+            "What a partition's table takes: memory by what for, and its files.",
+            labels=("topic", "partition", "of"),
+        )
         for task in list(self._app.owners):
             where = (task.tp.topic, str(task.tp.partition))
             for outcome, times in task.counters.items():
@@ -58,11 +63,13 @@ class WorkerCollector(Collector):
                     merged.add_metric((where[1], kind, str(partition), outcome), times)
             position.add_metric(where, task.position or 0)
             saved.add_metric(where, task.saved_position)
+            for of, size in task.state.sizes().items():
+                rocksdb.add_metric((*where, of), size)
         sent = CounterMetricFamily("stream_monitor_sent", "Records sent, of every topic.")
         sent.add_metric((), self._app.outbox.sent_total)
         restored = CounterMetricFamily("stream_monitor_restored", "Changelog records read to restore tables.")
         restored.add_metric((), self._app.restored.records)
-        yield from (records, merged, position, saved, sent, restored)
+        yield from (records, merged, position, saved, rocksdb, sent, restored)
 
 
 def is_ready(app: MonitorApp) -> bool:

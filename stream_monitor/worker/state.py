@@ -27,6 +27,13 @@ from stream_monitor.worker.store import STAMP_BYTES, Store, scan
 
 META_KEY = b"\x00meta"
 
+_SIZES = {
+    "memtables": "rocksdb.size-all-mem-tables",
+    "block_cache": "rocksdb.block-cache-usage",
+    "table_readers": "rocksdb.estimate-table-readers-mem",
+    "files": "rocksdb.total-sst-files-size",
+}
+
 
 def row_key(tag: bytes, start_ms: int, series: bytes) -> bytes:
     """Rows of a tag come in the order of their windows."""
@@ -82,6 +89,11 @@ class PartitionState:
                 failpoint.reach("tombstone")
             self._pending[key] = value
             self._outbox.send(self.changelog, self._partition, key, value, receipt)
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes that RocksDB holds in memory and on the disk, by what for."""
+        with self._store.using(self._partition) as db:
+            return {name: db.property_int_value(of) or 0 for name, of in _SIZES.items()}
 
     def settle(self, changelog_offset: int) -> None:
         """All that was written is committed, and in the changelog up to this offset: to the disk, at once."""

@@ -6,6 +6,7 @@ import contextlib
 import random
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -44,6 +45,15 @@ def cost(worker: WorkerProcess) -> tuple[float, int, float]:
         with contextlib.suppress(FileNotFoundError):
             disk += path.stat().st_size
     return process.memory_info().rss / 1e6, process.num_fds(), disk / 1e6
+
+
+def memory(worker: WorkerProcess) -> tuple[float, float]:
+    """(MB that are the process's own, no file's; MB of it that RocksDB says it holds)."""
+    status = Path(f"/proc/{worker.process.pid}/status").read_text().split("RssAnon:")[1]
+    with urllib.request.urlopen(f"http://127.0.0.1:{worker.settings.http_port}/metrics", timeout=5) as page:
+        lines = page.read().decode().splitlines()
+    held = [line for line in lines if line.startswith("stream_monitor_rocksdb_bytes") and 'of="files"' not in line]
+    return int(status.split()[0]) / 1000, sum(float(line.split()[-1]) for line in held) / 1e6
 
 
 def peak_mb(worker: WorkerProcess) -> float:

@@ -16,7 +16,7 @@ import orjson
 from bench.load import record
 from stream_monitor.recording import Recorded
 from stream_monitor.replay import Sender
-from tests.chaos.lab import cost, lab, now_ms, rng
+from tests.chaos.lab import cost, lab, memory, now_ms, rng
 from tests.chaos.load import KINDS
 from tests.chaos.verdict import settle
 
@@ -28,12 +28,15 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=500)
     parser.add_argument("--speed", type=float, default=6)
     options = parser.parse_args()
+    if options.minutes < 4:
+        parser.error("--minutes: at least 4, of which quarters are compared")
     chance, rows = rng(1), []
     with lab("soak") as (settings, fleet):
         worker = fleet.start("w", STREAM_MONITOR_LATENESS="600")
         sender, began = Sender(settings), time.monotonic()
         start_ms, sent, sampled = now_ms() - 86_400_000, 0, 0
-        print("| minute | records | resident MB | open files | datadir MB |\n|---|---|---|---|---|", flush=True)
+        print("| minute | records | resident MB | own MB | RocksDB MB | open files | datadir MB |")
+        print("|---|---|---|---|---|---|---|", flush=True)
         while (passed := time.monotonic() - began) < options.minutes * 60:
             while sent < passed * options.rate:
                 at_ms = start_ms + int(sent / options.rate * 1000 * options.speed)
@@ -47,7 +50,11 @@ def main() -> int:
                 sampled += 1
                 rows.append(cost(worker))
                 resident, files, disk = rows[-1]
-                print(f"| {sampled} | {sent:,} | {resident:.0f} | {files} | {disk:.1f} |", flush=True)
+                own, held = memory(worker)
+                print(
+                    f"| {sampled} | {sent:,} | {resident:.0f} | {own:.0f} | {held:.1f} | {files} | {disk:.1f} |",
+                    flush=True,
+                )
         sender.close()
         settle(settings, fleet, 60)
         ended = fleet.ended_by_themselves
