@@ -32,7 +32,7 @@ from stream_monitor.worker.transport import BatchConsumer, BatchTransport, RawSc
 
 log = logging.getLogger(__name__)
 
-_BATCH_RECORDS = 5000
+_BATCH_RECORDS = 10_000
 """Records fetched at once, at most."""
 _QUEUED_BATCHES = 2
 """Batches that may wait for an agent: what bounds memory when the worker is behind."""

@@ -67,7 +67,7 @@ class Outbox:
             **{
                 "linger.ms": 20,
                 "message.max.bytes": 8 << 20,  # as the topics allow
-                "queue.buffering.max.kbytes": 32768,
+                "queue.buffering.max.kbytes": 16384,
                 "queue.buffering.max.messages": 50_000,
                 "delivery.timeout.ms": 120_000,
             },
@@ -83,7 +83,7 @@ class Outbox:
         receipt: Receipt,
         timestamp_ms: int = 0,
     ) -> None:
-        """Queue one record; blocks only while 32 MiB are waiting to be acknowledged."""
+        """Queue one record; blocks only while 16 MiB are waiting to be acknowledged."""
         receipt.expect()
         self.sent_total += 1
         while True:

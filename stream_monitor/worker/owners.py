@@ -14,7 +14,7 @@ from stream_monitor.worker.task import PartitionTask
 from stream_monitor.worker.transport import BatchConsumer
 
 _BEHIND = 10_000
-_CHUNK = 5000
+_CHUNK = 10_000
 """Records processed before the event loop gets a turn."""
 _ANSWER_S = 2.0
 """To wait for the broker's end offsets. Without them no partition is idle."""

@@ -40,7 +40,7 @@ _COMMIT_PAUSE_S = 0.05
 
 _STUCK_MS = 15_000
 
-MAX_UNSAVED_ROWS = 700
+MAX_UNSAVED_ROWS = 400
 """With more of them a checkpoint comes early: saved rows of closed windows leave memory."""
 
 
