@@ -41,7 +41,7 @@ CASES = (
 )
 """(logs a second, series, flush interval in s)."""
 
-WARM_UP_S = 20
+WARM_UP_S = 12
 TICK_S = 0.01
 POOL = 20_000
 ROOMS = {"partials": "partials", "metrics": "metrics.", "changelogs": "state.", "logs": "logs."}

@@ -6,6 +6,7 @@ import inspect
 from importlib.metadata import version
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher
 from faust.app.base import App
 from faust.stores.rocksdb import Store
@@ -42,6 +43,7 @@ def test_the_version_is_the_one_that_was_read():
         (Store.partition_path, ["self", "partition"]),
         (Store.apply_changelog_batch, ["self", "batch", "to_key", "to_value"]),
         (Collection._new_store_by_url, ["self", "url"]),
+        (fetcher.Fetcher._proc_fetch_request, ["self", "assignment", "node_id", "request"]),
         (fetcher.FetchResult.getall, ["self", "max_records"]),
         (fetcher.FetchResult.check_assignment, ["self", "tp"]),
         (fetcher.FetchResult.has_more, ["self"]),
@@ -54,7 +56,13 @@ def test_what_we_override_or_call_is_there(function, wanted):
 
 
 def test_ours_override_theirs():
-    for ours in (transport.BatchConsumer, store.Store, transport.LeanRecords, transport.LeanResult):
+    for ours in (
+        transport.BatchConsumer,
+        store.Store,
+        transport.PacedFetcher,
+        transport.LeanRecords,
+        transport.LeanResult,
+    ):
         for name, member in vars(ours).items():
             if name.startswith("_") and not name.startswith("__") and callable(member):
                 theirs = any(name in vars(base) for base in ours.__mro__[1:])
@@ -74,6 +82,9 @@ def test_state_that_we_read_is_where_it_was():
     assert "self.actives_ready = False" in inspect.getsource(TableManager.__init__)
     assert "consumer_generation_id" in inspect.getsource(aiokafka)
     assert "rebalancing" in inspect.getsource(App)
+    assert {"fetch_min_bytes", "fetch_max_wait_ms"} <= set(parameters(fetcher.Fetcher.__init__))
+    assert "self._fetcher = Fetcher(" in inspect.getsource(AIOKafkaConsumer.start)
+    assert "return needs_wakeup" in inspect.getsource(fetcher.Fetcher._proc_fetch_request)
     assert "PartitionRecords(" in inspect.getsource(fetcher.Fetcher)
     assert "FetchResult(" in inspect.getsource(fetcher.Fetcher)
     assert "recovery_buffer_size == 1" in inspect.getsource(Recovery)  # else 1 is as good as 2: worker/app.py
