@@ -4,6 +4,7 @@ COPY requirements/run.txt requirements/run.txt
 RUN pip install --no-cache-dir --require-hashes -r requirements/run.txt
 COPY stream_monitor stream_monitor
 COPY topics topics
+COPY alerts alerts
 COPY fixtures fixtures
 RUN useradd --create-home monitor && mkdir /data && chown monitor /data
 USER monitor

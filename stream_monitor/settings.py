@@ -142,6 +142,9 @@ class Settings(BaseSettings):
             description="A partition read to its end and silent for this long is idle",
         ),
     ] = 5.0
+    alert_rules: Annotated[Path | None, Field(description="The alert rules' file; those that ship if unset")] = (
+        None
+    )
     failpoint: Annotated[
         str | None, Field(description="For tests of crashes: where to die, `name` or `name:times`")
     ] = None

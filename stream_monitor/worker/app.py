@@ -1,9 +1,9 @@
-"""The Faust application: topics, tables, two agents, one clock.
+"""The Faust application: topics, tables, three agents, one clock.
 
-    logs.* ──▶ ingest agent ──▶ partials ──▶ merge agent ──▶ metrics.*
-                 tables state.<kind>            table state.merge
+    logs.* ──▶ ingest agent ──▶ partials ──▶ merge agent ──▶ metrics.1m ──▶ alert agent ──▶ alerts
+                 tables state.<kind>            table state.merge             table state.alerts
 
-What the agents do stands in ingest.py and merge.py; here they are wired.
+What the agents do stands in ingest.py, merge.py and judge.py; here they are wired.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import faust
 from confluent_kafka import KafkaException
 from faust.types import TP
 
-from stream_monitor import clients, topics
+from stream_monitor import clients, rules, topics
 from stream_monitor.errors import MonitorError
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 from stream_monitor.worker.ingest import IngestTask
+from stream_monitor.worker.judge import JudgeTask
 from stream_monitor.worker.merge import MergeTask
 from stream_monitor.worker.outbox import Outbox
 from stream_monitor.worker.owners import Owners
@@ -106,26 +107,30 @@ def create_app(settings: Settings, partitions: Mapping[str, int]) -> MonitorApp:
     """The worker's application. `partitions` is how many each topic has, by its name without prefix."""
     app = _new_app(settings)
     sources = {settings.topic(f"logs.{name}"): KINDS[name] for name in settings.kinds}
-    partials = settings.topic("partials")
-    app.batched_topics = frozenset({*sources, partials})
+    partials, minutes = settings.topic("partials"), settings.topic("metrics.1m")
+    app.batched_topics = frozenset({*sources, partials, minutes})
     tables = {
         topic: _table(app, settings, kind.name, partitions[f"logs.{kind.name}"]) for topic, kind in sources.items()
     }
     tables[partials] = _table(app, settings, "merge", partitions["partials"])
+    tables[minutes] = _table(app, settings, "alerts", partitions["metrics.1m"])
     app.changelogs = {topic: table.changelog_topic.get_topic_name() for topic, table in tables.items()}
     app.outbox = outbox = Outbox(settings)
+    judged_by = rules.load(settings.alert_rules).rules
 
     def make(tp: TP) -> PartitionTask:
         topic_id = app.topic_ids[tp.topic.removeprefix(settings.topic(""))]
         state = PartitionState(tables[tp.topic], tp.partition, outbox, topic_id)
         if tp.topic == partials:
             return MergeTask(tp, state, outbox, app.consumer, settings, partitions["metrics.1m"])
+        if tp.topic == minutes:
+            return JudgeTask(tp, state, outbox, app.consumer, settings, judged_by)
         kind = sources[tp.topic]
         count = partitions[f"logs.{kind.name}"]
         return IngestTask(kind, count, tp, state, outbox, app.consumer, settings, partitions["partials"])
 
     app.owners = Owners(make, round(settings.idle_after * 1000), app.fail)
-    _add_agents(app, [*sources], partials)
+    _add_agents(app, [*sources], partials, minutes)
     _add_clock(app, settings)
     _look_at_topics(app, settings, partitions)
     return app
@@ -169,7 +174,7 @@ def _table(app: MonitorApp, settings: Settings, name: str, partitions: int) -> A
     )
 
 
-def _add_agents(app: MonitorApp, sources: list[str], partials: str) -> None:
+def _add_agents(app: MonitorApp, sources: list[str], partials: str, minutes: str) -> None:
     async def take_all(stream: Any) -> None:
         try:
             async for event in stream.noack().events():
@@ -184,7 +189,10 @@ def _add_agents(app: MonitorApp, sources: list[str], partials: str) -> None:
     async def merge(stream: Any) -> None:
         await take_all(stream)
 
-    for names, agent in ((sources, ingest), ([partials], merge)):
+    async def judge(stream: Any) -> None:
+        await take_all(stream)
+
+    for names, agent in ((sources, ingest), ([partials], merge), ([minutes], judge)):
         channel = app.topic(*names, schema=RawSchema(), acks=False, maxsize=_QUEUED_BATCHES)
         app.agent(channel, concurrency=1)(agent)
 
