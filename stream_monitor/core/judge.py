@@ -211,14 +211,14 @@ class Judge:
 
         A moment that has passed was taken: the next look is a minute later.
         """
-        due_ms = self._due_ms(series)
+        due_ms = self._due_ms(series, looked_ms)
         if due_ms <= looked_ms:
             due_ms = looked_ms + MINUTE_MS
         if series.due_ms is None or due_ms < series.due_ms:
             series.due_ms = due_ms
             heapq.heappush(self._queues[series.plan.kind.name], (due_ms, series.key))
 
-    def _due_ms(self, series: Series) -> int:
+    def _due_ms(self, series: Series, looked_ms: int) -> int:
         assert series.last_ms is not None
         plan, last_end_ms = series.plan, series.last_ms + MINUTE_MS
         moments = [last_end_ms + FORGOTTEN_MS]
@@ -232,7 +232,7 @@ class Judge:
             if alert.firing_ms is not None and alert.held_ms < last_end_ms:  # let go, and kept for a while
                 moments.append(alert.held_ms + rule.keep_firing_ms)
         if plan.timed and plan.has_lags:
-            stops_ms = series.lags.stops_at_ms(max(last_end_ms, self.clocks[plan.kind.name]))
+            stops_ms = series.lags.stops_at_ms(max(last_end_ms, looked_ms))
             moments += [] if stops_ms is None else [stops_ms]
         return min(moments)
 

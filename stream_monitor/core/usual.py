@@ -91,6 +91,10 @@ class Lags:
         """The group's, on this topic."""
         found = []
         for samples in self._known(now_ms):
+            last = samples[-1].lag
+            if last is not None and health.is_caught_up(last, floor):  # rule 1, without the others' facts
+                found.append(Status.OK)
+                continue
             reports = health.reports_of(samples)
             lag = health.lag_now(reports, None)
             found.append(health.partition_status(reports, now_ms, lag, floor=floor, patience_ms=self.PATIENCE_MS))
@@ -105,8 +109,12 @@ class Lags:
         return min((moment for moment in moments if moment > now_ms), default=None)
 
     def time(self, now_ms: int) -> LagTime | None:
-        """The worst partition's lag in seconds."""
-        found = (health.lag_time(health.reports_of(samples), now_ms) for samples in self._known(now_ms))
+        """The worst partition's lag in seconds: as of its last report, unless it has been silent for a while."""
+        found = []
+        for samples in self._known(now_ms):
+            last_ms = samples[-1].at_ms
+            as_of_ms = now_ms if now_ms - last_ms > self.PATIENCE_MS else last_ms
+            found.append(health.lag_time(health.reports_of(samples), as_of_ms))
         return max((lag for lag in found if lag is not None), default=None, key=lambda lag: lag.seconds)
 
     def out(self) -> list[Any]:
