@@ -19,6 +19,7 @@ from faust.types import TP
 
 from stream_monitor import clients, rules, topics
 from stream_monitor.errors import MonitorError
+from stream_monitor.exporters.prometheus import PipelineCollector
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 from stream_monitor.worker.ingest import IngestTask
@@ -30,6 +31,7 @@ from stream_monitor.worker.state import PartitionState
 from stream_monitor.worker.store import Restored, StateTable
 from stream_monitor.worker.task import PartitionTask
 from stream_monitor.worker.transport import BatchConsumer, BatchTransport, RawSchema
+from stream_monitor.worker.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +63,16 @@ class MonitorApp(faust.App):
     """The group's generation in which the topics were looked at last."""
     owners: Owners
     outbox: Outbox
+    upstream: Upstream
     failure: BaseException | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.restored = Restored()
+        self.pipeline = PipelineCollector(KINDS)
+        """What the closed minutes that are judged here say, for Prometheus."""
+        self.rebalances = 0
+        """Assignments since the start."""
         self.ticking = asyncio.Lock()
         """Held while the clock ticks."""
 
@@ -116,6 +123,7 @@ def create_app(settings: Settings, partitions: Mapping[str, int]) -> MonitorApp:
     tables[minutes] = _table(app, settings, "alerts", partitions["metrics.1m"])
     app.changelogs = {topic: table.changelog_topic.get_topic_name() for topic, table in tables.items()}
     app.outbox = outbox = Outbox(settings)
+    app.upstream = Upstream(settings)
     judged_by = rules.load(settings.alert_rules).rules
 
     def make(tp: TP) -> PartitionTask:
@@ -124,7 +132,9 @@ def create_app(settings: Settings, partitions: Mapping[str, int]) -> MonitorApp:
         if tp.topic == partials:
             return MergeTask(tp, state, outbox, app.consumer, settings, partitions["metrics.1m"])
         if tp.topic == minutes:
-            return JudgeTask(tp, state, outbox, app.consumer, settings, judged_by)
+            return JudgeTask(
+                tp, state, outbox, app.consumer, settings, judged_by, app.upstream.quiet_ms, app.pipeline
+            )
         kind = sources[tp.topic]
         count = partitions[f"logs.{kind.name}"]
         return IngestTask(kind, count, tp, state, outbox, app.consumer, settings, partitions["partials"])
@@ -213,6 +223,12 @@ def _add_clock(app: MonitorApp, settings: Settings) -> None:
             app.fail(error)
             raise
 
+    @app.task
+    async def look_upstream() -> None:
+        while not app.should_stop:
+            await asyncio.sleep(2 * settings.checkpoint_interval)
+            await app.upstream.look()
+
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(_: Any, partitions: set[TP], **__: Any) -> None:
         app.owners.drop(partitions)
@@ -242,6 +258,7 @@ def _look_at_topics(app: MonitorApp, settings: Settings, partitions: Mapping[str
                     "stream-monitor topics apply, and start the worker again"
                 ))  # fmt: skip
         app.looked_generation = generation
+        app.rebalances += 1
 
 
 def _owned(app: MonitorApp) -> list[TP]:

@@ -25,10 +25,11 @@ from faust.types import TP
 
 from stream_monitor import wire
 from stream_monitor.core.alert import Transition
-from stream_monitor.core.judge import Judge
+from stream_monitor.core.judge import Judge, Series
 from stream_monitor.core.record import Rejected
 from stream_monitor.core.rule import Rule
 from stream_monitor.core.window import HOUR_MS, MINUTE_MS
+from stream_monitor.exporters.prometheus import PipelineCollector
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 from stream_monitor.worker import failpoint
@@ -51,7 +52,7 @@ _ROWS_PER_UNIT = 8
 
 class JudgeTask(PartitionTask):
     """Judges one partition of the closed minutes. `quiet_ms` says what the wall clock is good for (upstream.py);
-    `on_minute` sees every minute and every transition, for the exporter.
+    `exporter` sees every minute and every transition.
     """
 
     def __init__(
@@ -63,11 +64,11 @@ class JudgeTask(PartitionTask):
         settings: Settings,
         rules: Sequence[Rule],
         quiet_ms: Callable[[int, int], int | None] = lambda _, __: None,
-        on_minute: Callable[[int, wire.ObservedMinute], None] = lambda _, __: None,
+        exporter: PipelineCollector | None = None,
     ) -> None:
         self.judge = Judge(rules, KINDS)
         self._quiet_ms = quiet_ms
-        self._on_minute = on_minute
+        self._exporter = exporter
         self._live: set[str] = set()
         self._pushes: dict[str, int] = {}
         """Kinds whose clock the wall clock will push, with the next checkpoint."""
@@ -91,8 +92,23 @@ class JudgeTask(PartitionTask):
                 for sent in row["sent"]:
                     self._send_record(key, *sent)
             self._send(self.judge.restore(key, kind, labels, row))
+            self._export_firing(self.judge.series[key])
         for kind, clock_ms in self._pushed.items():
             self._send(self.judge.advance(kind, clock_ms))
+
+    def _export_firing(self, series: Series) -> None:
+        """What fired when the row was written still does."""
+        for name, alert in series.alerts.items() if self._exporter is not None else ():
+            if alert.firing_ms is not None and self._exporter is not None:
+                kind, rule = series.plan.kind.name, series.plan.rules[name]
+                since_ms, at_ms, severity, value = alert.since_ms, alert.firing_ms, alert.severity, alert.value
+                fires = Transition(rule, kind, series.labels, "firing", severity, since_ms, at_ms, value)
+                self._exporter.take_transition(self.tp.partition, fires)
+
+    def cancel(self) -> None:
+        super().cancel()
+        if self._exporter is not None:
+            self._exporter.drop(self.tp.partition)
 
     # Meta row
 
@@ -123,7 +139,8 @@ class JudgeTask(PartitionTask):
         except wire.WireError as error:
             self._reject(error, record)
             return
-        self._on_minute(self.tp.partition, minute)
+        if self._exporter is not None:
+            self._exporter.take(self.tp.partition, minute)
         if self.batch_at_ms - minute.start_ms < LIVE_MS:
             self._live.add(minute.kind)
         labels = minute.label_values
@@ -145,6 +162,8 @@ class JudgeTask(PartitionTask):
         for transition in transitions:
             record = wire.alert_record(transition, KINDS[transition.kind])
             self.count(transition.state)
+            if self._exporter is not None:
+                self._exporter.take_transition(self.tp.partition, transition)
             log.info("%s: %s (%s) %s", record.rule, record.state, record.severity, record.summary)
             series = wire.series_key(transition.kind, transition.labels)
             self._send_record(series, record.key, wire.alert_out(record))
