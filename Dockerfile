@@ -1,9 +1,10 @@
 FROM python:3.12-slim
 WORKDIR /app
-COPY requirements/run.txt requirements/run.txt
-RUN pip install --no-cache-dir --require-hashes -r requirements/run.txt
+COPY requirements/notify.txt requirements/notify.txt
+RUN pip install --no-cache-dir --require-hashes -r requirements/notify.txt
 COPY stream_monitor stream_monitor
 COPY topics topics
+COPY alerts alerts
 COPY fixtures fixtures
 RUN useradd --create-home monitor && mkdir /data && chown monitor /data
 USER monitor

@@ -76,6 +76,7 @@ lint: $(DEV)       ## style and types
 lock:              ## write requirements/*.txt anew (hashes, no index line)
 	$(PYTHON) -m venv .cache/lock && .cache/lock/bin/pip install -q uv
 	.cache/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/run.txt
+	.cache/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra notify pyproject.toml -o requirements/notify.txt
 	.cache/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements/dev.txt
 
 clean:             ## remove what make made

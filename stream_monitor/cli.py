@@ -206,6 +206,44 @@ def dlq(follow: bool, limit: int, **flags: Any) -> int:
     return room.run(_settings(**flags), follow=follow, limit=limit, stopped=on_signals())
 
 
+@cli.group()
+def alerts() -> None:
+    """The alert rules: validate them, send a test notification."""
+
+
+@alerts.command("check")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+def alerts_check(file: Path | None) -> int:
+    """Validate a file of rules: file, line, what and why. Without FILE that of the settings, or what ships."""
+    from stream_monitor import rules
+
+    path = file or _settings().alert_rules or rules.default_path()
+    found = rules.check(path)
+    if isinstance(found, list):
+        for problem in found:
+            click.echo(str(problem))
+        return 1
+    click.echo(f"{path}: {len(found.rules)} rules and {len(found.silences)} silences are right")
+    return 0
+
+
+@alerts.command("test")
+def alerts_test() -> int:
+    """Send one message to everyone that the settings name. Exit code 1 where one does not take it."""
+    from stream_monitor.notify import service
+
+    return service.test(_settings(), click.echo)
+
+
+@cli.command()
+@connection_options
+def notify(**flags: Any) -> int:
+    """Tell people and Alertmanager of alerts, until Ctrl-C."""
+    from stream_monitor.notify import service
+
+    return service.run(_settings(**flags), on_signals())
+
+
 @cli.command()
 @click.option("--rate", type=RATE, default=50.0, show_default=True)
 @click.option("--incident", help="airflow-failures, consumer-lag or model-drift, from the start.")

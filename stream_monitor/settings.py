@@ -142,11 +142,32 @@ class Settings(BaseSettings):
             description="A partition read to its end and silent for this long is idle",
         ),
     ] = 5.0
+    alert_rules: Annotated[Path | None, Field(description="The alert rules' file; those that ship if unset")] = (
+        None
+    )
     failpoint: Annotated[
         str | None, Field(description="For tests of crashes: where to die, `name` or `name:times`")
     ] = None
     http_host: Annotated[str, Field(description="Where health and Prometheus metrics are served")] = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535, description="0: do not serve")] = 6066
+
+    # --- Notifications ---------------------------------------------------------------------------
+    notify_urls: Annotated[
+        SecretStr | None,
+        Field(description="Apprise URLs, separated by spaces: whom `notify` tells. They hold secrets"),
+    ] = None
+    alertmanager_url: Annotated[
+        str | None, Field(description="An Alertmanager that `notify` tells, `http://host:9093`")
+    ] = None
+    notify_severity: Annotated[
+        Literal["info", "warning", "critical"], Field(description="The least that is told")
+    ] = "info"
+    notify_group_wait: Annotated[
+        float, Field(ge=0, le=600, description="How long the first alert of a group waits for the others")
+    ] = 5.0
+    notify_per_hour: Annotated[
+        int, Field(ge=1, le=100_000, description="Messages an hour and Apprise URL; over it they grow together")
+    ] = 60
 
     # --- Views -----------------------------------------------------------------------------------
     known_components: Annotated[

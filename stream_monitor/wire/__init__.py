@@ -2,9 +2,12 @@
 
 identity   keys and times
 public     metrics and dead letters, in JSON
+minute     a metrics record as the rules and the exporter read it
+alert      an alert's transition, in JSON
 internal   partials, ticks and table rows, in MessagePack
 """
 
+from stream_monitor.wire.alert import AlertRecord, alert_in, alert_key, alert_out, alert_record
 from stream_monitor.wire.identity import (
     from_iso,
     iso,
@@ -27,6 +30,7 @@ from stream_monitor.wire.internal import (
     row_out,
     tick_out,
 )
+from stream_monitor.wire.minute import ObservedMinute, observed
 from stream_monitor.wire.public import (
     MetricLine,
     WireError,
@@ -38,14 +42,20 @@ from stream_monitor.wire.public import (
 )
 
 __all__ = [
+    "AlertRecord",
     "ForeignRecordError",
     "MetricLine",
+    "ObservedMinute",
     "Partial",
     "Tick",
     "UnknownVersionError",
     "WireError",
     "aggregate_in",
     "aggregate_out",
+    "alert_in",
+    "alert_key",
+    "alert_out",
+    "alert_record",
     "dlq_late_partial",
     "dlq_record",
     "from_iso",
@@ -55,6 +65,7 @@ __all__ = [
     "metric_key",
     "metric_line",
     "metric_value",
+    "observed",
     "partial_out",
     "partials_in",
     "partition_for",

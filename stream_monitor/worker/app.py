@@ -1,9 +1,9 @@
-"""The Faust application: topics, tables, two agents, one clock.
+"""The Faust application: topics, tables, three agents, one clock.
 
-    logs.* ──▶ ingest agent ──▶ partials ──▶ merge agent ──▶ metrics.*
-                 tables state.<kind>            table state.merge
+    logs.* ──▶ ingest agent ──▶ partials ──▶ merge agent ──▶ metrics.1m ──▶ alert agent ──▶ alerts
+                 tables state.<kind>            table state.merge             table state.alerts
 
-What the agents do stands in ingest.py and merge.py; here they are wired.
+What the agents do stands in ingest.py, merge.py and judge.py; here they are wired.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import faust
 from confluent_kafka import KafkaException
 from faust.types import TP
 
-from stream_monitor import clients, topics
+from stream_monitor import clients, rules, topics
 from stream_monitor.errors import MonitorError
+from stream_monitor.exporters.prometheus import PipelineCollector
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 from stream_monitor.worker.ingest import IngestTask
+from stream_monitor.worker.judge import JudgeTask
 from stream_monitor.worker.merge import MergeTask
 from stream_monitor.worker.outbox import Outbox
 from stream_monitor.worker.owners import Owners
@@ -29,6 +31,7 @@ from stream_monitor.worker.state import PartitionState
 from stream_monitor.worker.store import Restored, StateTable
 from stream_monitor.worker.task import PartitionTask
 from stream_monitor.worker.transport import BatchConsumer, BatchTransport, RawSchema
+from stream_monitor.worker.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
@@ -60,11 +63,16 @@ class MonitorApp(faust.App):
     """The group's generation in which the topics were looked at last."""
     owners: Owners
     outbox: Outbox
+    upstream: Upstream
     failure: BaseException | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.restored = Restored()
+        self.pipeline = PipelineCollector(KINDS)
+        """What the closed minutes that are judged here say, for Prometheus."""
+        self.rebalances = 0
+        """Assignments since the start."""
         self.ticking = asyncio.Lock()
         """Held while the clock ticks."""
 
@@ -106,26 +114,33 @@ def create_app(settings: Settings, partitions: Mapping[str, int]) -> MonitorApp:
     """The worker's application. `partitions` is how many each topic has, by its name without prefix."""
     app = _new_app(settings)
     sources = {settings.topic(f"logs.{name}"): KINDS[name] for name in settings.kinds}
-    partials = settings.topic("partials")
-    app.batched_topics = frozenset({*sources, partials})
+    partials, minutes = settings.topic("partials"), settings.topic("metrics.1m")
+    app.batched_topics = frozenset({*sources, partials, minutes})
     tables = {
         topic: _table(app, settings, kind.name, partitions[f"logs.{kind.name}"]) for topic, kind in sources.items()
     }
     tables[partials] = _table(app, settings, "merge", partitions["partials"])
+    tables[minutes] = _table(app, settings, "alerts", partitions["metrics.1m"])
     app.changelogs = {topic: table.changelog_topic.get_topic_name() for topic, table in tables.items()}
     app.outbox = outbox = Outbox(settings)
+    app.upstream = Upstream(settings)
+    judged_by = rules.load(settings.alert_rules).rules
 
     def make(tp: TP) -> PartitionTask:
         topic_id = app.topic_ids[tp.topic.removeprefix(settings.topic(""))]
         state = PartitionState(tables[tp.topic], tp.partition, outbox, topic_id)
         if tp.topic == partials:
             return MergeTask(tp, state, outbox, app.consumer, settings, partitions["metrics.1m"])
+        if tp.topic == minutes:
+            return JudgeTask(
+                tp, state, outbox, app.consumer, settings, judged_by, app.upstream.quiet_ms, app.pipeline
+            )
         kind = sources[tp.topic]
         count = partitions[f"logs.{kind.name}"]
         return IngestTask(kind, count, tp, state, outbox, app.consumer, settings, partitions["partials"])
 
     app.owners = Owners(make, round(settings.idle_after * 1000), app.fail)
-    _add_agents(app, [*sources], partials)
+    _add_agents(app, [*sources], partials, minutes)
     _add_clock(app, settings)
     _look_at_topics(app, settings, partitions)
     return app
@@ -169,7 +184,7 @@ def _table(app: MonitorApp, settings: Settings, name: str, partitions: int) -> A
     )
 
 
-def _add_agents(app: MonitorApp, sources: list[str], partials: str) -> None:
+def _add_agents(app: MonitorApp, sources: list[str], partials: str, minutes: str) -> None:
     async def take_all(stream: Any) -> None:
         try:
             async for event in stream.noack().events():
@@ -184,7 +199,10 @@ def _add_agents(app: MonitorApp, sources: list[str], partials: str) -> None:
     async def merge(stream: Any) -> None:
         await take_all(stream)
 
-    for names, agent in ((sources, ingest), ([partials], merge)):
+    async def judge(stream: Any) -> None:
+        await take_all(stream)
+
+    for names, agent in ((sources, ingest), ([partials], merge), ([minutes], judge)):
         channel = app.topic(*names, schema=RawSchema(), acks=False, maxsize=_QUEUED_BATCHES)
         app.agent(channel, concurrency=1)(agent)
 
@@ -204,6 +222,12 @@ def _add_clock(app: MonitorApp, settings: Settings) -> None:
         except Exception as error:
             app.fail(error)
             raise
+
+    @app.task
+    async def look_upstream() -> None:
+        while not app.should_stop:
+            await asyncio.sleep(2 * settings.checkpoint_interval)
+            await app.upstream.look()
 
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(_: Any, partitions: set[TP], **__: Any) -> None:
@@ -234,6 +258,7 @@ def _look_at_topics(app: MonitorApp, settings: Settings, partitions: Mapping[str
                     "stream-monitor topics apply, and start the worker again"
                 ))  # fmt: skip
         app.looked_generation = generation
+        app.rebalances += 1
 
 
 def _owned(app: MonitorApp) -> list[TP]:

@@ -15,6 +15,7 @@ POINTS = {
     "fold": "in the middle of a fetched batch",
     "partials_sent": "partials are with the producer, no checkpoint holds them",
     "metrics_sent": "metrics are with the producer, no checkpoint holds them",
+    "alert_sent": "an alert's transition is with the producer, no checkpoint holds it",
     "tombstone": "before a tombstone goes to the changelog",
     "before_rows": "before a checkpoint's rows go to the changelog",
     "rows_sent": "rows are with the producer, not acknowledged",

@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from stream_monitor.errors import MonitorError
 from stream_monitor.settings import Settings
 from stream_monitor.worker.merge import MergeTask
 from stream_monitor.worker.owners import clock_ms
+from stream_monitor.worker.task import PartitionTask
 
 if TYPE_CHECKING:
     from stream_monitor.worker.app import MonitorApp
+
+
+PLACE = ("topic", "partition")
+_TASK_METRICS: tuple[tuple[type[Metric], str, str, tuple[str, ...]], ...] = (
+    (CounterMetricFamily, "records",
+     "Records by what became of them, since the partition's first checkpoint: read, folded, or why not.",
+     (*PLACE, "outcome")),
+    (CounterMetricFamily, "merged_records",
+     ("Log records that reached the merge, by where they were read and what became of them: published, or "
+     "late. Over all partials partitions their sum is what the source partition folded."),
+     ("partition", "kind", "source_partition", "outcome")),
+    (GaugeMetricFamily, "position", "Offset after the last record processed.", PLACE),
+    (GaugeMetricFamily, "checkpoint_position", "Offset up to which all state is safe in Kafka.", PLACE),
+    (GaugeMetricFamily, "lag_records", "Records between the position and the partition's end.", PLACE),
+    (SummaryMetricFamily, "checkpoint_seconds", "From a checkpoint's rows being sent to its commit.", PLACE),
+    (GaugeMetricFamily, "open_windows", "Windows in the merge's memory that are not closed.", PLACE),
+    (GaugeMetricFamily, "rocksdb_bytes",
+     "What a partition's table takes: memory by what for, and its files.", (*PLACE, "of")),
+)  # fmt: skip
+_TOTALS: tuple[tuple[str, str, Callable[[MonitorApp], int]], ...] = (
+    ("sent", "Records sent, of every topic.", lambda app: app.outbox.sent_total),
+    ("restored", "Changelog records read to restore tables.", lambda app: app.restored.records),
+    ("rebalances", "Assignments of partitions since the start.", lambda app: app.rebalances),
+    ("unexported_windows", "Closed minutes exported as __other__, for want of room.",
+     lambda app: app.pipeline.over_total),
+)  # fmt: skip
 
 
 class WorkerCollector(Collector):
@@ -28,48 +56,36 @@ class WorkerCollector(Collector):
 
     def collect(self) -> Iterator[Any]:
         """The worker's metrics."""
-        records = CounterMetricFamily(
-            "stream_monitor_records",
-            "Records by what became of them, since the partition's first checkpoint: read, folded, or why not.",
-            labels=("topic", "partition", "outcome"),
-        )
-        merged = CounterMetricFamily(
-            "stream_monitor_merged_records",
-            "Log records that reached the merge, by where they were read and what became of them: published, or "
-            "late. Over all partials partitions their sum is what the source partition folded.",
-            labels=("partition", "kind", "source_partition", "outcome"),
-        )
-        position = GaugeMetricFamily(
-            "stream_monitor_position",
-            "Offset after the last record processed.",
-            labels=("topic", "partition"),
-        )
-        saved = GaugeMetricFamily(
-            "stream_monitor_checkpoint_position",
-            "Offset up to which all state is safe in Kafka.",
-            labels=("topic", "partition"),
-        )
-        rocksdb = GaugeMetricFamily(
-            "stream_monitor_rocksdb_bytes",
-            "What a partition's table takes: memory by what for, and its files.",
-            labels=("topic", "partition", "of"),
-        )
+        families = {
+            name: family(f"stream_monitor_{name}", text, labels=labels)
+            for family, name, text, labels in _TASK_METRICS
+        }
         for task in list(self._app.owners):
-            where = (task.tp.topic, str(task.tp.partition))
-            for outcome, times in task.counters.items():
-                records.add_metric((*where, outcome), times)
-            if isinstance(task, MergeTask):
-                for kind, outcome, partition, times in task.merged():
-                    merged.add_metric((where[1], kind, str(partition), outcome), times)
-            position.add_metric(where, task.position or 0)
-            saved.add_metric(where, task.saved_position)
-            for of, size in task.state.sizes().items():
-                rocksdb.add_metric((*where, of), size)
-        sent = CounterMetricFamily("stream_monitor_sent", "Records sent, of every topic.")
-        sent.add_metric((), self._app.outbox.sent_total)
-        restored = CounterMetricFamily("stream_monitor_restored", "Changelog records read to restore tables.")
-        restored.add_metric((), self._app.restored.records)
-        yield from (records, merged, position, saved, rocksdb, sent, restored)
+            _add(families, task)
+        yield from families.values()
+        for name, text, read in _TOTALS:
+            total = CounterMetricFamily(f"stream_monitor_{name}", text)
+            total.add_metric((), read(self._app))
+            yield total
+
+
+def _add(families: Mapping[str, Any], task: PartitionTask) -> None:
+    """One task's samples."""
+    where = (task.tp.topic, str(task.tp.partition))
+    for outcome, times in task.counters.items():
+        families["records"].add_metric((*where, outcome), times)
+    if isinstance(task, MergeTask):
+        for kind, outcome, partition, times in task.merged():
+            families["merged_records"].add_metric((where[1], kind, str(partition), outcome), times)
+        families["open_windows"].add_metric(where, task.open_windows())
+    families["position"].add_metric(where, task.position or 0)
+    families["checkpoint_position"].add_metric(where, task.saved_position)
+    end = task.end()
+    if end is not None:
+        families["lag_records"].add_metric(where, max(0, end - (task.position or 0)))
+    families["checkpoint_seconds"].add_metric(where, task.checkpoints, task.checkpoints_s)
+    for of, size in task.state.sizes().items():
+        families["rocksdb_bytes"].add_metric((*where, of), size)
 
 
 def is_ready(app: MonitorApp) -> bool:
@@ -85,6 +101,7 @@ async def serve(app: MonitorApp, settings: Settings) -> web.AppRunner | None:
     registry = CollectorRegistry()
     for collector in (
         WorkerCollector(app),
+        app.pipeline,
         ProcessCollector(registry=None),
         PlatformCollector(registry=None),
     ):

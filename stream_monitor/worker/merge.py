@@ -299,6 +299,10 @@ class MergeTask(PartitionTask):
 
     # Checkpoint
 
+    def open_windows(self) -> int:
+        """How many minutes of a series are not closed."""
+        return sum(len(series) for of in self._kinds.values() for series in of.open.values())
+
     def unsaved_rows(self) -> int:
         return len(self._unsaved)
 

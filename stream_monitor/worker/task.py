@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -72,6 +73,9 @@ class PartitionTask(ABC):
         self.counters: dict[str, int] = {}
         """Conservation counters, part of the checkpoint: records read, folded, and rejected by reason."""
         self.checkpointed_at_ms = 0
+        self.checkpoints = 0
+        self.checkpoints_s = 0.0
+        """How many were committed, and how long they took together."""
         self.batch_at_ms = 0
         self._consumer = consumer
         self._checkpoint: asyncio.Task[None] | None = None
@@ -203,6 +207,7 @@ class PartitionTask(ABC):
         self._checkpoint.add_done_callback(lambda task: _report(task, on_error))
 
     async def _finish(self, position: int, meta: dict[str, Any], stored: bytes, receipt: Receipt) -> None:
+        began_s = time.monotonic()
         await receipt.wait()
         failpoint.reach("rows_acknowledged")
         final = Receipt()
@@ -216,6 +221,8 @@ class PartitionTask(ABC):
             await self._consumer.commit()  # does nothing while another commit is under way
             if self._consumer.committed(self.tp) == position:
                 failpoint.reach("after_commit")
+                self.checkpoints += 1
+                self.checkpoints_s += time.monotonic() - began_s
                 self.state.settle(final.last_offset)
                 self.on_committed(meta)
                 return

@@ -1,0 +1,1 @@
+"""What others read in their own form. So far: Prometheus (prometheus.py)."""
