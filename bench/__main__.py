@@ -47,10 +47,13 @@ def floor(settings: Settings, records: int) -> dict[str, float]:
     return json.loads(done.stdout)
 
 
+_COUNTERS = "http://127.0.0.1:{}/metrics?name[]=stream_monitor_records_total"
+
+
 def counted(port: int) -> int:
     """Source records read, by the worker's own counters."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+        with urllib.request.urlopen(_COUNTERS.format(port), timeout=5) as page:
             lines = page.read().decode().splitlines()
     except OSError:
         return 0

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from stream_monitor.core.alert import Transition
-from stream_monitor.core.distribution import SCALE, ZERO, Histogram
+from stream_monitor.core.distribution import SCALE, Histogram
 from stream_monitor.core.record import OTHER, Kind
 from stream_monitor.core.window import HOUR_MS, MINUTE_MS
-from stream_monitor.wire import ObservedMinute
+from stream_monitor.wire import Buckets, ObservedMinute
 
 _COUNTS = (
     ("records", "records", "Log records."),
@@ -54,6 +54,13 @@ class _Exported:
         self.windows: dict[tuple[int, tuple[str, ...]], NDArray[np.float64]] = {}
         """By start and labels: `__other__` stands for several series."""
         self.newest: ObservedMinute | None = None
+
+
+class _Seen(NamedTuple):
+    """One series as of a scrape."""
+
+    totals: NDArray[np.float64]
+    newest: ObservedMinute | None
 
 
 class PipelineCollector(Collector):
@@ -141,20 +148,22 @@ class PipelineCollector(Collector):
             self._newest_ms = {key: newest for key, newest in self._newest_ms.items() if key[0] != partition}
 
     def collect(self) -> Iterator[Any]:
-        """The metrics of all kinds, and the alerts that fire."""
+        """The metrics of all kinds, and the alerts that fire. Writing them out takes long: also from a thread."""
+        rows: dict[str, dict[tuple[str, ...], list[_Seen]]] = {name: {} for name in self._kinds}
         with self._lock:
-            rows: dict[str, dict[tuple[str, ...], list[_Exported]]] = {name: {} for name in self._kinds}
-            for (_, kind, labels), series in self._series.items():
-                rows[kind].setdefault(labels, []).append(series)
-            families = [family for name, kind in self._kinds.items() for family in _families(kind, rows[name])]
-            alerts = GaugeMetricFamily(
-                "stream_monitor_alerts",
-                "Alerts that fire.",
-                labels=("rule", "kind", "entity", "severity"),
-            )
-            for (_, rule, kind_name, _), (entity, severity) in self._alerts.items():
-                alerts.add_metric((rule, kind_name, entity, severity), 1)
-        yield from families
+            firing = list(self._alerts.items())
+            for (_, kind_name, labels), series in self._series.items():
+                seen = _Seen(series.totals.copy(), series.newest)
+                rows[kind_name].setdefault(labels, []).append(seen)
+        for name, kind in self._kinds.items():
+            yield from _families(kind, rows[name])
+        alerts = GaugeMetricFamily(
+            "stream_monitor_alerts",
+            "Alerts that fire.",
+            labels=("rule", "kind", "entity", "severity"),
+        )
+        for (_, rule, kind_name, _), (entity, severity) in firing:
+            alerts.add_metric((rule, kind_name, entity, severity), 1)
         yield alerts
 
 
@@ -175,21 +184,32 @@ def _contribution(minute: ObservedMinute, kind: Kind) -> NDArray[np.float64]:
         row = [0.0] * _WIDTH
         measure = minute.measures.get(name)
         if measure is not None:
-            for bucket, count in measure.buckets().items():
-                row[_place(bucket)] += count
+            _spread(measure.histogram, row)
             row[-1] = measure.sum / 1000
         parts.append(row)
     return np.concatenate(parts)
 
 
+def _spread(histogram: Buckets | None, row: list[float]) -> None:
+    """Add a sketch's counts to the classic buckets: an octave of it lies in one of them."""
+    if histogram is None:
+        return
+    row[0] += histogram.zeroCount
+    counts, offset = histogram.positive.bucketCounts, histogram.positive.offset
+    start = 0
+    while start < len(counts):
+        bucket = offset + start
+        end = start + (1 << SCALE) - bucket % (1 << SCALE)
+        row[_place(bucket)] += sum(counts[start:end])
+        start = end
+
+
 def _place(bucket: int) -> int:
     """Which classic bucket holds a sketch's: i is (2^(i/64), 2^((i+1)/64)] ms."""
-    if bucket == ZERO:
-        return 0
     return min(max((bucket >> SCALE) + 1, 0), len(BOUNDS_S))
 
 
-def _families(kind: Kind, rows: Mapping[tuple[str, ...], list[_Exported]]) -> Iterator[Any]:
+def _families(kind: Kind, rows: Mapping[tuple[str, ...], list[_Seen]]) -> Iterator[Any]:
     prefix = f"stream_monitor_{kind.name}"
     sums = {labels: np.sum([one.totals for one in series], axis=0) for labels, series in rows.items()}
     newest = {

@@ -30,7 +30,7 @@ from stream_monitor.wire.internal import (
     row_out,
     tick_out,
 )
-from stream_monitor.wire.minute import ObservedMinute, observed
+from stream_monitor.wire.minute import Buckets, ObservedMinute, observed
 from stream_monitor.wire.public import (
     MetricLine,
     WireError,
@@ -43,6 +43,7 @@ from stream_monitor.wire.public import (
 
 __all__ = [
     "AlertRecord",
+    "Buckets",
     "ForeignRecordError",
     "MetricLine",
     "ObservedMinute",
