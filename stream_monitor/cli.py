@@ -90,8 +90,19 @@ def topics() -> None:
     """The declared topics against the broker."""
 
 
+def partition_options(command: _Command) -> _Command:
+    """How many partitions the topics are to have."""
+    results = click.option(
+        "--result-partitions", type=int, help="Of partials and metrics; fixed for a prefix.  [as declared]"
+    )
+    return click.option("--source-partitions", type=int, help="Of each logs topic.  [as declared]")(
+        results(command)
+    )
+
+
 @topics.command("plan")
 @connection_options
+@partition_options
 def topics_plan(**flags: Any) -> int:
     """Print what apply would change. Exit code 1 if there is anything."""
     from stream_monitor import clients
@@ -109,6 +120,7 @@ def topics_plan(**flags: Any) -> int:
 
 @topics.command("apply")
 @connection_options
+@partition_options
 @click.option(
     "--replication-factor",
     type=ReplicationFactor(-1, 32767),

@@ -90,6 +90,24 @@ class Settings(BaseSettings):
         Field(gt=0, le=600, description="How long a command waits for a broker to answer at all"),
     ] = 10.0
 
+    source_partitions: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=10_000,
+            description="Of each logs topic, with `topics`; may grow. As in topics/*.yaml if unset",
+        ),
+    ] = None
+    result_partitions: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=10_000,
+            description="Of partials and metrics, with `topics`; fixed for a prefix. As in topics/*.yaml if "
+            "unset",
+        ),
+    ] = None
+
     # --- The worker ------------------------------------------------------------------------------
     kinds: Annotated[
         tuple[Kind, ...],

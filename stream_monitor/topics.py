@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +35,10 @@ _TIMEOUT_S = 30.0
 _LOOK_S = 0.1
 
 
+_SETTINGS = {"logs": "source_partitions", "partials": "result_partitions", "metrics": "result_partitions"}
+"""By the first part of a topic's name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """A declared topic; `name` is without the prefix."""
@@ -50,6 +54,16 @@ class Topic:
     def may_grow(self) -> bool:
         """Source topics and their state may; everything else is fixed for a prefix."""
         return (self.partitions_of or self.name).startswith("logs.")
+
+    @property
+    def setting(self) -> str | None:
+        """The setting that says how many partitions it has, where there is one."""
+        return _SETTINGS.get((self.partitions_of or self.name).split(".")[0])
+
+    def sized(self, settings: Settings) -> Topic:
+        """With the partitions that the settings ask for."""
+        asked = getattr(settings, self.setting) if self.setting else None
+        return replace(self, partitions=asked or self.partitions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +175,7 @@ def plan(settings: Settings, topics: Iterable[Topic] | None = None) -> list[Chan
     """What apply would do, and what it can't. Empty where all is as declared."""
     admin = clients.admin(settings)
     counts = _counts(admin, settings)
-    wanted = tuple(declared() if topics is None else topics)
+    wanted = tuple(topic.sized(settings) for topic in (declared() if topics is None else topics))
     changes: list[Change] = []
     for topic in wanted:
         name = settings.topic(topic.name)
@@ -184,7 +198,9 @@ def _wanted_partitions(topic: Topic, counts: dict[str, int]) -> int:
 def _resize(topic: Topic, name: str, has: int, wants: int) -> Change:
     if topic.may_grow and wants > has:
         return Change("grow", name, f"{has} → {wants} partitions", wants)
-    return Change("impossible", name, f"it has {has} partitions and {wants} are declared; use a new prefix", wants)
+    keep = f", or keep them with STREAM_MONITOR_{topic.setting.upper()}={has}" if topic.setting else ""
+    detail = f"it has {has} partitions and {wants} are declared; use a new prefix{keep}"
+    return Change("impossible", name, detail, wants)
 
 
 def _config_changes(admin: AdminClient, settings: Settings, topics: list[Topic]) -> list[Change]:

@@ -48,6 +48,20 @@ class TestOnABroker:
         with pytest.raises(MonitorError, match="use a new prefix"):
             topics.apply(settings, [dataclasses.replace(partials, partitions=8)])
 
+    def test_partitions_are_as_the_settings_ask_where_they_do(self, broker, make_settings):
+        settings = make_settings(broker, source_partitions=6, result_partitions=3)
+        found = topics.partition_counts(settings)
+        by_count = {3: {"partials", "state.merge", "state.alerts"}, 6: set(), 1: {"alerts", "dlq"}}
+        for name, count in found.items():
+            if name not in by_count[count]:
+                assert name.startswith("metrics." if count == 3 else ("logs.", "state.")), (name, count)
+        assert {found[f"{room}.ml"] for room in ("logs", "state")} == {6}
+        assert topics.plan(settings) == []
+        topics.check(settings)
+        forgotten = settings.model_copy(update={"result_partitions": None})
+        with pytest.raises(MonitorError, match="keep them with STREAM_MONITOR_RESULT_PARTITIONS=3"):
+            topics.apply(forgotten)
+
     def test_a_changed_setting_is_set_again(self, broker, make_settings):
         settings = make_settings(broker)
         dlq = next(topic for topic in topics.declared() if topic.name == "dlq")
