@@ -148,6 +148,13 @@ class Settings(BaseSettings):
     http_host: Annotated[str, Field(description="Where health and Prometheus metrics are served")] = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535, description="0: do not serve")] = 6066
 
+    # --- Shipping (stream_monitor.shipping reads these by itself, in other people's processes) ------
+    log_dir: Annotated[
+        Path,
+        BeforeValidator(_folder),
+        Field(description="Root of the log files that the configurations in `logging/` write"),
+    ] = Path("logs")
+
     # --- Views -----------------------------------------------------------------------------------
     known_components: Annotated[
         tuple[str, ...],

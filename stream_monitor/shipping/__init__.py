@@ -9,9 +9,11 @@ worker, pydantic, numpy, Faust. confluent-kafka is imported when the first Kafka
 
 from __future__ import annotations
 
+from stream_monitor.shipping.configuration import configure
 from stream_monitor.shipping.context import bind, context
+from stream_monitor.shipping.file import LogFile
 from stream_monitor.shipping.formatter import JsonFormatter
 from stream_monitor.shipping.handler import KafkaHandler
 from stream_monitor.shipping.redaction import Redaction
 
-__all__ = ["JsonFormatter", "KafkaHandler", "Redaction", "bind", "context"]
+__all__ = ["JsonFormatter", "KafkaHandler", "LogFile", "Redaction", "bind", "configure", "context"]

@@ -5,7 +5,6 @@ The same names, environment variables and defaults as in `stream_monitor.setting
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from zlib import crc32
 
 from stream_monitor.errors import UsageError
+from stream_monitor.shipping.place import setting
 
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CHOICES = {
@@ -59,7 +59,7 @@ class Connection:
 
     @classmethod
     def load(cls, **given: Any) -> Connection:
-        """What is given and not None wins over the environment (`STREAM_MONITOR_…`). Raises UsageError."""
+        """What is given and not None wins over what the process was told (`place`). Raises UsageError."""
         known = [field.name for field in fields(cls)]
         for name in given:
             if name not in known:
@@ -67,7 +67,7 @@ class Connection:
         found: dict[str, Any] = {}
         for name in known:
             value = given.get(name)
-            value = os.environ.get(f"STREAM_MONITOR_{name.upper()}") if value is None else value
+            value = setting(name) if value is None else value
             if value is not None:
                 found[name] = _read(name, value)
         return cls(**found)

@@ -37,16 +37,24 @@ _LOOSE = _OPTIONS | orjson.OPT_NON_STR_KEYS
 
 
 class JsonFormatter(logging.Formatter):
-    """`fields` stand in every line; `redact` and `redact_patterns` extend what is redacted (see Redaction)."""
+    """`fields` stand in every line; `redact` and `redact_patterns` extend what is redacted (see Redaction).
+
+    The standard library's own arguments are taken, as its configurations give them, and change nothing.
+    """
 
     def __init__(
         self,
+        fmt: str | None = None,
+        datefmt: str | None = None,
+        style: Any = "%",
+        validate: bool = True,
+        *,
         fields: Mapping[str, Any] | None = None,
         redact: Iterable[str] = (),
         redact_patterns: Iterable[str] = (),
-        **_: Any,
+        defaults: Mapping[str, Any] | None = None,  # noqa: ARG002  (fileConfig's)
     ) -> None:
-        super().__init__()
+        super().__init__(fmt, datefmt, style, validate)
         self.static = dict(fields or {})
         self.redaction = Redaction(redact, redact_patterns)
         self._second = (0, "")

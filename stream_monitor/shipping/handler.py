@@ -26,6 +26,7 @@ from stream_monitor.shipping.buffer import Buffer
 from stream_monitor.shipping.connection import Connection
 from stream_monitor.shipping.entity import ROUTES, checked_kind, entity, kind_of
 from stream_monitor.shipping.formatter import Captured, JsonFormatter, capture, encoded
+from stream_monitor.shipping.place import named_log_dir
 from stream_monitor.shipping.spool import Item, Limits
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class KafkaHandler(logging.Handler):
         self._kind = checked_kind(kind)
         self._connection = Connection.load(broker=broker, prefix=prefix, **connection)
         client_config(self._connection)
-        self._json = JsonFormatter(fields, redact, redact_patterns)
+        self._json = JsonFormatter(fields=fields, redact=redact, redact_patterns=redact_patterns)
         if min(spool_bytes, queue_records, queue_bytes, flush_timeout) <= 0:
             raise UsageError(
                 "a KafkaHandler's spool_bytes, queue_records, queue_bytes and flush_timeout are above 0"
@@ -125,7 +126,7 @@ class KafkaHandler(logging.Handler):
             captured[0]["_line"] = formatter.format(record)
         if not self._queue.put(captured):
             self.lost["queue_full"] += 1
-        elif self._sender is None:
+        if self._sender is None:
             self._start()
         elif self._sender.is_resting:
             self._sender.wake()
@@ -204,21 +205,34 @@ class KafkaHandler(logging.Handler):
 
 
 def _spool_folder(given: str | os.PathLike[str], connection: Connection) -> Path | None:
-    """The folder for spools of this broker, made. For the default place None, where it cannot be had safely."""
-    uid = os.getuid() if hasattr(os, "getuid") else 0
-    base = Path(given) if given else Path(tempfile.gettempdir()) / f"stream-monitor-{uid}"
-    folder = base / "spool" / connection.address_id if not given else base / connection.address_id
+    """The folder for spools of this broker, made: in the given one, else under the log files' root, else in the
+    system's folder for such things. In the last None, where it cannot be had safely.
+    """
+    log_dir = named_log_dir()
+    if not given and log_dir is None:
+        return _temporary_spool(connection)
+    base = Path(given) if given else log_dir / "spool" if log_dir else Path()
+    folder = base / connection.address_id
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not given and hasattr(os, "getuid") and base.stat().st_uid != uid:
-            return None
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(13, "Permission denied")
     except OSError as error:
-        if not given:
-            return None
-        raise UsageError(f"the spool folder {base} cannot be used: {error.strerror}; choose another") from None
+        raise UsageError(f"the spool folder {base} cannot be made: {error.strerror}; choose another") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"the spool folder {base} cannot be written; choose another")
     return folder
+
+
+def _temporary_spool(connection: Connection) -> Path | None:
+    uid = os.getuid() if hasattr(os, "getuid") else 0
+    base = Path(tempfile.gettempdir()) / f"stream-monitor-{uid}"
+    folder = base / "spool" / connection.address_id
+    try:
+        base.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        is_ours = not hasattr(os, "getuid") or base.stat().st_uid == uid
+    except OSError:
+        return None
+    return folder if is_ours and os.access(folder, os.W_OK | os.X_OK) else None
 
 
 def _close_at_the_end_of_a_child(handler: KafkaHandler) -> None:

@@ -111,7 +111,7 @@ class Sender:
         """Kafka has all that was queued."""
         if self._queue or self._is_busy or not self._sources:
             return False
-        return not self._window and all(source.is_read for source in list(self._sources))
+        return not self._window and self._unread() is None and self._own.is_tidy
 
     @property
     def is_safe(self) -> bool:
@@ -196,7 +196,7 @@ class Sender:
     def _drain(self) -> bool:
         """From the queue to the spool, and on to the window if all before it is there."""
         count = min(len(self._queue), _BATCH)
-        is_direct = self._sources[0] is self._own and self._own.is_read and self._has_room
+        is_direct = self._unread() is None and self._has_room
         if not count or not (is_direct or self._own.is_open):
             return False
         self._is_busy = True
@@ -230,8 +230,8 @@ class Sender:
         """From the spools to the window; what failed again, when its time has come."""
         if self._retry_at is not None:
             return self._retry()
-        source = self._sources[0]
-        if source.is_read or not self._has_room:
+        source = self._unread()
+        if source is None or not self._has_room:
             return False
         try:
             found = source.next(_BATCH)
@@ -241,6 +241,10 @@ class Sender:
         for number, item in found:
             self._fly(_Flight(self, source, number, item))
         return bool(found)
+
+    def _unread(self) -> Spool | NoSpool | None:
+        """The first spool that holds what is not in the window."""
+        return next((source for source in list(self._sources) if not source.is_read), None)
 
     def _fly(self, flight: _Flight) -> None:
         self._window.append(flight)
@@ -276,7 +280,7 @@ class Sender:
             return
         flight.state = _DONE
         self.delivered_total += 1
-        self._is_down = False
+        self._is_down, self._trouble = False, ""
 
     def _failed(self, flight: _Flight, error: KafkaError) -> None:
         if error.code() in _REFUSED_FOR_GOOD:
@@ -353,6 +357,7 @@ class Sender:
             time.sleep(_WAIT_S)
             self.producer.poll(0)
             return
+        self._own.tidy()
         self.is_resting = True
         if not self._queue:
             self._wake.wait(_IDLE_S)
@@ -365,6 +370,7 @@ class Sender:
             **{
                 "message.timeout.ms": 0,
                 "linger.ms": 20,
+                "topic.metadata.propagation.max.ms": 3000,  # how long a topic is thought to be on its way
                 "queue.buffering.max.messages": WINDOW * 2,
                 "queue.buffering.max.kbytes": 64_000,
                 "reconnect.backoff.ms": 50,

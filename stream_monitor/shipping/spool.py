@@ -29,7 +29,6 @@ except ImportError:  # Windows: what a killed process left stays until somebody 
     fcntl = None  # type: ignore[assignment]
 
 SEGMENT_BYTES = 4_000_000
-_READ_BYTES = 256_000
 _HEAD = struct.Struct("<II")
 """(length of the rest, CRC-32 of the rest)."""
 _META = struct.Struct("<QqHH")
@@ -144,9 +143,17 @@ class Spool:
         self.acked = max(self.acked, upto)
         while len(self._segments) > 1 and self._segments[1] <= self.acked:
             self._delete_oldest()
-        if self.acked >= self.written and self._segments and self._sizes[self._segments[-1]] >= _READ_BYTES:
+
+    def tidy(self) -> None:
+        """Where all is delivered, nothing stays on disk."""
+        if self._segments and self.acked >= self.written:
             self._close_segment()
             self._delete_oldest()
+
+    @property
+    def is_tidy(self) -> bool:
+        """Nothing is on disk."""
+        return not self._segments
 
     def save(self) -> None:
         """Write down what is acknowledged, for whoever comes after a kill."""
@@ -270,7 +277,7 @@ class NoSpool:
     """In the place of a Spool where there is no disk to be used: it only counts."""
 
     is_open = False
-    is_read = True
+    is_read = is_tidy = True
     size_bytes = evicted = 0
 
     def __init__(self) -> None:
@@ -298,7 +305,7 @@ class NoSpool:
     def save(self) -> None:
         """Nothing."""
 
-    close = forget = save
+    close = forget = tidy = save
 
 
 def new_run() -> str:

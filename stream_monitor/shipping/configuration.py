@@ -1,0 +1,70 @@
+"""The logging configurations of `logging/`, loaded in one line."""
+
+from __future__ import annotations
+
+import json
+import logging.config
+import os
+from pathlib import Path
+from typing import Any
+
+from stream_monitor.data import data_dir
+from stream_monitor.errors import MonitorError, UsageError
+from stream_monitor.shipping import place
+
+CONFIGURATIONS = {
+    "airflow": "airflow_logging.conf",
+    "kafka": "kafka_logging.yaml",
+    "ml": "ml_logging.conf",
+    "unified": "unified_logging.json",
+}
+"""By name: the file in `logging/`, in one of the three notations that the standard library reads."""
+
+
+def configure(
+    name: str = "unified",
+    *,
+    log_dir: str | os.PathLike[str] | None = None,
+    broker: str | None = None,
+    prefix: str | None = None,
+    level: int | str | None = None,
+    **connection: Any,
+) -> None:
+    """Set up this process's logging: JSON to rotating files under `log_dir`, errors apart, and to Kafka.
+
+    What is not given is taken from the environment (docs/reference/settings.md). `level` is the root logger's.
+    Loggers that exist go on. Raises UsageError for a name that is unknown, a folder that cannot be written, an
+    address that is none.
+    """
+    path = configuration(name)
+    settings = {"log_dir": log_dir, "broker": broker, "prefix": prefix, **connection}
+    with place.given(settings):
+        try:
+            _load(path)
+        except ValueError as error:  # dictConfig's, about the handler; the cause says what it is
+            cause = error.__cause__
+            if isinstance(cause, MonitorError):
+                raise cause from None
+            raise
+    if level is not None:
+        logging.getLogger().setLevel(level)
+
+
+def configuration(name: str) -> Path:
+    """The file of a configuration, for `fileConfig` or `dictConfig`. Raises UsageError."""
+    if name not in CONFIGURATIONS:
+        raise UsageError(f"no logging configuration {name!r}; there are: {', '.join(CONFIGURATIONS)}")
+    return data_dir("logging") / CONFIGURATIONS[name]
+
+
+def _load(path: Path) -> None:
+    if path.suffix == ".conf":
+        logging.config.fileConfig(path, disable_existing_loggers=False, encoding="utf-8")
+        return
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        logging.config.dictConfig(json.loads(text))
+        return
+    import yaml
+
+    logging.config.dictConfig(yaml.safe_load(text))
