@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging.config
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +30,21 @@ def configure(
     broker: str | None = None,
     prefix: str | None = None,
     level: int | str | None = None,
+    keep: bool = False,
     **connection: Any,
 ) -> None:
     """Set up this process's logging: JSON to rotating files under `log_dir`, errors apart, and to Kafka.
 
     What is not given is taken from the environment (docs/reference/settings.md). `level` is the root logger's.
-    Loggers that exist go on. Raises UsageError for a name that is unknown, a folder that cannot be written, an
-    address that is none.
+    Loggers that exist go on; with `keep` the handlers that exist do, too. Raises UsageError for a name that is
+    unknown, a folder that cannot be written, an address that is none.
     """
     path = configuration(name)
     settings = {"log_dir": log_dir, "broker": broker, "prefix": prefix, **connection}
     with place.given(settings):
         try:
-            _load(path)
+            with _kept() if keep else nullcontext():
+                _load(path)
         except ValueError as error:  # dictConfig's, about the handler; the cause says what it is
             cause = error.__cause__
             if isinstance(cause, MonitorError):
@@ -55,6 +59,27 @@ def configuration(name: str) -> Path:
     if name not in CONFIGURATIONS:
         raise UsageError(f"no logging configuration {name!r}; there are: {', '.join(CONFIGURATIONS)}")
     return data_dir("logging") / CONFIGURATIONS[name]
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """The standard library closes all handlers before it loads a configuration: hide those that there are."""
+    root = logging.getLogger()
+    mine = {name: getattr(logging, name) for name in ("_handlerList", "_handlers") if hasattr(logging, name)}
+    before = {name: registry.copy() for name, registry in mine.items()}
+    handlers = root.handlers[:]
+    for registry in mine.values():
+        registry.clear()
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            if handler not in root.handlers:
+                root.addHandler(handler)
+        if "_handlerList" in mine:
+            mine["_handlerList"][:0] = before["_handlerList"]
+        if "_handlers" in mine:
+            mine["_handlers"].update(before["_handlers"])
 
 
 def _load(path: Path) -> None:

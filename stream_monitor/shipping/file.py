@@ -15,7 +15,7 @@ class LogFile(RotatingFileHandler):
     """`airflow/airflow.log` under the root, in pieces of `megabytes`, of which `backups` stay besides the newest.
 
     The root is what `configure(log_dir=…)` says, else STREAM_MONITOR_LOG_DIR, else `logs`. An absolute name stands
-    for itself. Several processes must not share a file: rotation would tear it.
+    for itself. Several processes may share a file: who finds it rotated by another opens the new one.
     """
 
     def __init__(
@@ -36,3 +36,17 @@ class LogFile(RotatingFileHandler):
                 "choose another folder with log_dir= or STREAM_MONITOR_LOG_DIR"
             ) from None
         self.setLevel(level)
+
+    def shouldRollover(self, record: logging.LogRecord) -> int:  # noqa: N802  (logging's name)
+        """As its own; first it looks whether another process has rotated the file."""
+        if self.stream is not None and self._has_moved():
+            self.stream.close()
+            self.stream = self._open()
+        return int(super().shouldRollover(record))
+
+    def _has_moved(self) -> bool:
+        try:
+            there = Path(self.baseFilename).stat()
+        except OSError:
+            return True
+        return not os.path.samestat(there, os.fstat(self.stream.fileno()))

@@ -9,6 +9,7 @@ first record.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import logging
 import os
@@ -66,7 +67,6 @@ class KafkaHandler(logging.Handler):
     ) -> None:
         from stream_monitor.clients import client_config  # here, and not at the first record
 
-        super().__init__(level)
         self._kind = checked_kind(kind)
         self._connection = Connection.load(broker=broker, prefix=prefix, **connection)
         client_config(self._connection)
@@ -80,6 +80,7 @@ class KafkaHandler(logging.Handler):
         self._limits = Limits(spool, int(spool_bytes), float(flush_timeout))
         self._topics = {name: self._connection.topic(name) for name in ROUTES}
         self.begin()
+        super().__init__(level)  # from here on logging closes it at the end
         _handlers.add(self)
 
     def begin(self) -> None:
@@ -157,7 +158,7 @@ class KafkaHandler(logging.Handler):
                 sender = Sender(self._connection, self._queue, self._limits, self.lost, self.item)
                 sender.start()
                 self._sender = sender
-                _close_at_the_end_of_a_child(self)
+                _close_at_the_end(weakref.ref(self))
         finally:
             self._starting.release()
 
@@ -235,12 +236,21 @@ def _temporary_spool(connection: Connection) -> Path | None:
     return folder if is_ours and os.access(folder, os.W_OK | os.X_OK) else None
 
 
-def _close_at_the_end_of_a_child(handler: KafkaHandler) -> None:
-    """multiprocessing's children end without atexit."""
+def _close_at_the_end(handler: weakref.ref[KafkaHandler]) -> None:
+    """Besides logging's own end, which a forked child may not have: Airflow's tasks run only what was registered
+    in the child, and multiprocessing's children end without atexit.
+    """
+
+    def close() -> None:
+        alive = handler()
+        if alive is not None:
+            alive.close()
+
+    atexit.register(close)
     util = sys.modules.get("multiprocessing.util")
     process = sys.modules.get("multiprocessing.process")
     if util is not None and process is not None and process.parent_process() is not None:
-        util.Finalize(handler, handler.close, exitpriority=0)
+        util.Finalize(None, close, exitpriority=0)
 
 
 def _after_fork() -> None:

@@ -2,8 +2,8 @@
 
     files ─read─▶ a batch of at most BATCH ─produce─▶ Kafka acknowledges it ─▶ checkpoint ─▶ the next batch
 
-One batch at a time is under way: a kill repeats at most that one, each record under the `ce_id` that it had, and while
-the broker is away nothing more is read.
+One batch at a time is under way: a kill repeats at most that one, each record under the `ce_id` that it had, and
+while the broker is away nothing more is read.
 """
 
 from __future__ import annotations

@@ -23,13 +23,13 @@ from stream_monitor.shipping.formatter import MAX_BYTES, capture, encoded
 @contextlib.contextmanager
 def caught_records():
     logger, caught, handler = logging.getLogger("app.part"), [], logging.Handler()
-    logger.propagate = False
     logger.setLevel(logging.INFO)
-    logger.propagate = False
+    logger.propagate = False  # pytest's own handler raises for what cannot be formatted
     handler.emit = caught.append
     logger.addHandler(handler)
     yield logger, caught
     logger.removeHandler(handler)
+    logger.propagate = True
 
 
 def line(message="hello", *args, formatter=None, exc_info=None, at=logging.INFO, **extra):

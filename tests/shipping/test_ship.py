@@ -55,8 +55,8 @@ class TestLines:
             ),
             (
                 '[2024-01-15T10:30:00.5+01:00] INFO consumer_group="a b" topic=t partition=3 consumer_lag=7',
-                {"timestamp": "2024-01-15T10:30:00.5+01:00", "level": "INFO", "consumer_group": "a b", "topic": "t",
-                 "partition": 3, "consumer_lag": 7,
+                {"timestamp": "2024-01-15T10:30:00.5+01:00", "level": "INFO", "consumer_group": "a b",
+                 "topic": "t", "partition": 3, "consumer_lag": 7,
                  "message": 'INFO consumer_group="a b" topic=t partition=3 consumer_lag=7'},
             ),
             ("WARN service=s model_version=v latency_ms=4.5 x.topic=no",
@@ -138,7 +138,7 @@ class TestTails:
                 elif step == "crash":
                     follower.crash()
                 elif path.exists() and path.stat().st_size:
-                    follower.go()  # what is copied or renamed was read before: nothing else can be promised of a copy
+                    follower.go()  # what is copied was read before: nothing else can be promised of it
                     self.rotate(folder, path, step)
             follower.go()
             assert sorted({n for _, n in follower.sent}) == list(range(written))
