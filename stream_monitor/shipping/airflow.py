@@ -8,9 +8,10 @@ come from the environment (`STREAM_MONITOR_BROKER`, …). Airflow imports this f
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.listeners import hookimpl  # type: ignore[import-not-found]
@@ -172,10 +173,32 @@ def _of_task(task_instance: Any) -> dict[str, Any]:
 
 
 def _started(task_instance: Any) -> datetime | None:
-    """The try's beginning as Airflow's database has it; a task's process knows its own beginning, a later one."""
+    """When the try began: what Airflow's database has, to a few milliseconds.
+
+    Airflow's supervisor forks the task's process and then tells the database that it begins; the process itself is
+    told a later time, by as much as the API server took to answer. So the fork counts; but of a try that goes on
+    after a deferral the server says the first beginning.
+    """
+    told: datetime | None = getattr(task_instance, "start_date", None)
     server = getattr(task_instance, "_ti_context_from_server", None)
-    known: datetime | None = getattr(server, "start_date", None) or getattr(task_instance, "start_date", None)
-    return known
+    if server is None or told is None or server.start_date is not None:
+        return told
+    return min(told, _process.began)
+
+
+class _Process:
+    """When this process began."""
+
+    def __init__(self) -> None:
+        self.began = datetime.now(UTC)
+
+    def begin(self) -> None:
+        """It was forked just now."""
+        self.began = datetime.now(UTC)
+
+
+_process = _Process()
+os.register_at_fork(after_in_child=_process.begin)
 
 
 def _of_dag_run(dag_run: Any) -> dict[str, Any]:

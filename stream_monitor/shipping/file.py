@@ -49,4 +49,4 @@ class LogFile(RotatingFileHandler):
             there = Path(self.baseFilename).stat()
         except OSError:
             return True
-        return not os.path.samestat(there, os.fstat(self.stream.fileno()))
+        return self.stream is None or not os.path.samestat(there, os.fstat(self.stream.fileno()))

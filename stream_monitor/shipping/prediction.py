@@ -61,7 +61,7 @@ class Predictions:
         if prediction is not None:
             fields["prediction"] = prediction
         if isinstance(confidence, float | int) and 0.0 <= confidence <= 1.0:
-            fields["confidence"] = confidence
+            fields["confidence"] = float(confidence)
         if batch_size > 1:
             fields["batch_size"] = batch_size
         self._emitter.emit(logging.INFO, "predicted", fields)

@@ -29,6 +29,7 @@ from tests.brokers import JarsKafka
 from tests.workers import WorkerProcess, everything, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+SLACK_S = 0.01
 AIRFLOW = ROOT / ".cache" / "airflow" / "venv" / "bin" / "airflow"
 
 
@@ -131,10 +132,13 @@ def measured(settings: Settings) -> dict[tuple[str, ...], dict[str, float]]:
 
 
 def equal(ours: dict, theirs: dict) -> bool:
-    """Counts are the same, durations to a millisecond."""
+    """Counts are the same; durations to a hundredth of a second a try: Airflow does not tell a task's process the
+    very moment that it writes down as its beginning. A DAG run's are the same.
+    """
     return ours.keys() == theirs.keys() and all(
         (ours[key]["of"], ours[key]["errors"]) == (theirs[key]["of"], theirs[key]["errors"])
-        and abs(ours[key]["duration_s"] - theirs[key]["duration_s"]) < 0.001
+        and abs(ours[key]["duration_s"] - theirs[key]["duration_s"])
+        < (SLACK_S if key[1] else 1e-5) * theirs[key]["of"]
         for key in theirs
     )
 
@@ -180,9 +184,8 @@ def main() -> int:
 
 
 def show(ours: dict, theirs: dict) -> None:
-    print(
-        "| task | runs | failed | seconds | Airflow's runs | failed | seconds | records |\n|---|---|---|---|---|---|---|---|"
-    )
+    print("| task | runs | failed | seconds | Airflow's runs | failed | seconds | records |")
+    print("|---|---|---|---|---|---|---|---|")
     for key in sorted(theirs):
         a, b = ours.get(key, defaultdict(float)), theirs[key]
         print(
