@@ -127,6 +127,8 @@ class KafkaHandler(logging.Handler):
             captured[0]["_line"] = formatter.format(record)
         if not self._queue.put(captured):
             self.lost["queue_full"] += 1
+            if self._sender is not None and self._sender.has_ended:  # by an error that nobody thought of
+                self._sender = None
         if self._sender is None:
             self._start()
         elif self._sender.is_resting:

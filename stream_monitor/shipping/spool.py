@@ -65,7 +65,7 @@ class Spool:
         self._segments = sorted(int(path.stem) for path in folder.glob("*.log"))
         self._sizes = {first: self._path(first).stat().st_size for first in self._segments}
         self._out: int | None = None
-        self.acked = self._read_ack()
+        self.acked = self._saved = self._read_ack()
         self.read = max(self.acked, self._segments[0] if self._segments else 0)
         self.written = _UNKNOWN if self._segments else self.read
         """Of somebody else's run it is not known until the end has been read."""
@@ -157,10 +157,13 @@ class Spool:
 
     def save(self) -> None:
         """Write down what is acknowledged, for whoever comes after a kill."""
+        if self._saved == self.acked:
+            return
         data = self.acked.to_bytes(8, "little")
         fresh = self.folder / "ack.new"
         fresh.write_bytes(_ACK.pack(self.acked, crc32(data)))
         fresh.replace(self.folder / "ack")
+        self._saved = self.acked
 
     def close(self) -> None:
         """Give it up; its folder goes if all is delivered."""

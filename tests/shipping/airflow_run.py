@@ -146,7 +146,7 @@ def equal(ours: dict, theirs: dict) -> bool:
 def main() -> int:
     kafka = JarsKafka()
     kafka.start()
-    settings = Settings(broker=kafka.address, prefix="airflow")
+    settings = Settings(broker=kafka.address, prefix="airflow", http_port=0)
     topics.apply(settings, replication_factor=1)
     home = Path(tempfile.mkdtemp(prefix="stream-monitor-airflow-"))
     airflow, is_good = Airflow(home / "home", settings), False

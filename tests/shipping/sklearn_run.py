@@ -63,7 +63,7 @@ class Answers:
 def main() -> int:
     kafka = JarsKafka()
     kafka.start()
-    settings = Settings(broker=kafka.address, prefix="sklearn")
+    settings = Settings(broker=kafka.address, prefix="sklearn", http_port=0)
     topics.apply(settings, replication_factor=1)
     folder, port = Path(tempfile.mkdtemp(prefix="stream-monitor-sklearn-")), free_port()
     environment = {

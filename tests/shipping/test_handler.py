@@ -191,7 +191,7 @@ class TestWithoutABroker:
 
     def test_a_full_spool_lets_the_oldest_go(self, logger, tmp_path, monkeypatch):
         monkeypatch.setattr("stream_monitor.shipping.spool.SEGMENT_BYTES", 20_000)
-        monkeypatch.setattr("stream_monitor.shipping.sender.WINDOW", 64)
+        monkeypatch.setattr("stream_monitor.shipping.window.WINDOW", 64)
         handler = made(logger, tmp_path, spool_bytes=100_000)
         for number in range(3000):
             logger.info("x", extra={"dag_id": "d", "n": number})
