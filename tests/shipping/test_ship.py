@@ -201,7 +201,7 @@ def test_killed_in_the_middle_and_started_again(kafka, make_settings, tmp_path):
     """Rotation and kills while a writer goes on; nothing is lost, and a kill repeats at most one batch."""
     settings, folder, chance = make_settings(kafka), tmp_path / "logs", random.Random(1)
     folder.mkdir()
-    path, total, kills = folder / "app.log", 60_000, 3
+    path, total, kills = folder / "app.log", 40_000, 2
     (folder / "old.log.gz").write_bytes(gzip.compress(lines(total, total + 1000).encode()))
     process = ship(settings, folder / "*.log*")
     for begin in range(0, total, 2000):
