@@ -114,7 +114,7 @@ class TestOnKafka:
         assert numbers(messages(settings)) == {f"v{n}": list(range(n, 400, 3)) for n in range(3)}
 
     def test_killed_without_a_broker_and_delivered_by_the_next_process(self, kafka, make_settings, tmp_path):
-        """The address of the broker changes meanwhile, so that the test need not start one: a folder is renamed."""
+        """The broker's address changes meanwhile, and with it a folder's name: the test need not start one."""
         settings = make_settings(kafka)
         away = Settings(broker=NOWHERE, prefix=settings.prefix)
         process = application("waits_to_be_killed", away, tmp_path)
@@ -186,7 +186,7 @@ class TestWithoutABroker:
 
     def test_a_full_spool_lets_the_oldest_go(self, logger, tmp_path, monkeypatch):
         monkeypatch.setattr("stream_monitor.shipping.spool.SEGMENT_BYTES", 20_000)
-        monkeypatch.setattr("stream_monitor.shipping.window.WINDOW", 64)
+        monkeypatch.setattr("stream_monitor.shipping.window.WINDOW", 512)
         handler = made(logger, tmp_path, spool_bytes=100_000)
         for number in range(3000):
             logger.info("x", extra={"dag_id": "d", "n": number})
