@@ -115,9 +115,8 @@ def main() -> int:
     try:
         settings = Settings(broker=kafka.address, prefix="bench")
         topics.apply(settings, replication_factor=1)
-        print(
-            "| handler | pace | p50 µs | p90 | p99 | p99.9 | CPU p50 | CPU p99 |\n|---|---|---|---|---|---|---|---|"
-        )
+        print("| handler | pace | p50 µs | p90 | p99 | p99.9 | CPU p50 | CPU p99 |")
+        print("|---|---|---|---|---|---|---|---|")
         measure("logging alone", Nothing(), options.calls)
         with tempfile.TemporaryDirectory() as spool:
             handler = KafkaHandler(broker=kafka.address, prefix="bench", spool_dir=spool)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from stream_monitor.errors import MonitorError
 from stream_monitor.shipping.handler import KafkaHandler
 
 
@@ -39,6 +40,10 @@ class Emitter:
             logger.handle(record)
             if not _ships(logger):
                 _spare(self._kind).handle(record)
+        except MonitorError as error:  # our own handler's settings
+            if str(error) not in _complaints:
+                _complaints.add(str(error))
+                logging.getLogger("stream_monitor.shipping").warning("cannot ship to Kafka: %s", error)
         except Exception:  # a handler of the application's
             if logging.raiseExceptions:
                 logging.getLogger("stream_monitor.shipping").exception("an adapter could not log")
@@ -53,16 +58,12 @@ class Emitter:
 _BLANK = logging.makeLogRecord({"pathname": "stream_monitor", "filename": "stream_monitor"}).__dict__
 """What a record says by itself: to make one from it costs a third of making one anew."""
 _spares: dict[str, KafkaHandler] = {}
-_lock = threading.Lock()
+_complaints: set[str] = set()
 
 
 def _spare(kind: str) -> KafkaHandler:
     """A Kafka handler of our own for a process that has none; its settings are those of the environment."""
-    found = _spares.get(kind)
-    if found is None:
-        with _lock:
-            found = _spares.setdefault(kind, _spares.get(kind) or KafkaHandler(kind))
-    return found
+    return _spares.get(kind) or _spares.setdefault(kind, KafkaHandler(kind))
 
 
 def _ships(logger: logging.Logger) -> bool:

@@ -136,6 +136,14 @@ class TestPredictions:
         decoded = KINDS["ml"].decode([orjson.dumps(line) for line in found], np.zeros(len(found), dtype=np.int64))
         assert not decoded.rejected
 
+    def test_without_a_kafka_handler_it_makes_one_and_wrong_settings_fail_no_call(self, monkeypatch, caplog):
+        monkeypatch.setenv("STREAM_MONITOR_BROKER", "nonsense")
+        monkeypatch.setattr("stream_monitor.shipping.emitter._spares", {})
+        predict = log_predictions(model_version="v", service="s", logger="ml.alone")(lambda: "a")
+        with caplog.at_level(logging.WARNING, "stream_monitor.shipping"):
+            assert [predict(), predict()] == ["a", "a"]
+        assert caplog.text.count("cannot ship to Kafka: broker address 'nonsense'") == 1
+
     def test_outcomes(self):
         assert outcomes_of(np.array(["a", "b"])) == [("a", None), ("b", None)]
         assert outcomes_of([("a", 0.5)]) == [("a", 0.5)]
