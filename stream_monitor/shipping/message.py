@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import Final
 
 from stream_monitor.shipping.spool import Item
@@ -28,4 +29,9 @@ def headers(name: str, number: int, item: Item) -> list[tuple[str, str | bytes |
 def stamp(time_ms: int) -> str:
     """`2024-01-15T10:30:00.000Z`."""
     second, millis = divmod(time_ms, 1000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{millis:03}Z"
+    return f"{_second(second)}.{millis:03}Z"
+
+
+@lru_cache(maxsize=256)
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))

@@ -37,13 +37,13 @@ _VALUE = (
 )
 """A scheme and a value: in quotes (a closing one may be cut off), in escaped quotes, or a word."""
 
-_SHAPES: tuple[tuple[bytes, re.Pattern[str]], ...] = (
-    (b"://", re.compile(r"(?<=://)(?P<keep>[^/\s:@\"']*:)[^/\s\"']+(?=@)")),
-    (b"bearer", re.compile(r"(?P<keep>\bbearer\s+)[\w.~+/=-]{6,}", re.IGNORECASE)),
-    (b"eyj", re.compile(r"(?P<keep>)\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")),
-    (b"privatekey", re.compile(r"(?P<keep>-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?=-----END|\Z)", re.DOTALL)),
+_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("://", re.compile(r"(?<=://)(?P<keep>[^/\s:@\"']*:)[^/\s\"']+(?=@)")),
+    ("bearer", re.compile(r"(?P<keep>\bbearer\s+)[\w.~+/=-]{6,}", re.IGNORECASE)),
+    ("eyj", re.compile(r"(?P<keep>)\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")),
+    ("privatekey", re.compile(r"(?P<keep>-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?=-----END|\Z)", re.DOTALL)),
 )
-"""(what lower-case bytes without `_-. ` must contain, what is replaced but for its `keep`): a password in a URL, a
+"""(what lower-case text without `_-. ` must contain, what is replaced but for its `keep`): a password in a URL, a
 bearer token, a JSON web token, a private key.
 """
 
@@ -55,7 +55,8 @@ class Redaction:
         everything = (*NAMES, *names)
         plain = tuple(dict.fromkeys(_plain(name) for name in everything))
         self._ends = plain
-        self._stems = tuple(name.encode() for name in _shortest(plain))
+        self._stems = tuple(_shortest(plain))
+        self._marks = tuple(dict.fromkeys((*self._stems, *(mark for mark, _ in _SHAPES))))
         self._own = tuple(_compiled(pattern) for pattern in patterns)
         self.is_extended = bool(self._own) or len(everything) > len(NAMES)
         words = "|".join(r"[_\-. ]?".join(map(re.escape, re.split(r"[_\-. ]", name))) for name in everything)
@@ -84,7 +85,7 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """A text without what looks like a secret."""
-        small = text.lower().encode(errors="replace").translate(None, _NOISE)
+        small = _squeezed(text.encode(errors="replace"))
         if any(stem in small for stem in self._stems):
             text = self._pairs.sub(_replaced, text)
         for mark, shape in _SHAPES:
@@ -97,8 +98,11 @@ class Redaction:
     def _is_suspect(self, value: bytes) -> bool:
         if self._own:
             return True
-        small = value.lower().translate(None, _NOISE)
-        return any(stem in small for stem in self._stems) or any(mark in small for mark, _ in _SHAPES)
+        small = _squeezed(value)
+        for mark in self._marks:  # noqa: SIM110  (a generator costs more than all of it)
+            if mark in small:
+                return True
+        return False
 
     def _field(self, name: Any, value: Any) -> Any:
         if value is None or isinstance(value, bool):
@@ -114,6 +118,11 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         return re.compile(f"(?P<keep>){pattern}")
     except re.error as error:
         raise UsageError(f"a pattern to redact, {pattern!r}: {error}") from None
+
+
+def _squeezed(value: bytes) -> str:
+    """In lower case, without `_-. `; as text, in which a search costs a fifth of what it costs in bytes."""
+    return value.lower().translate(None, _NOISE).decode("latin-1")
 
 
 def _plain(name: str) -> str:

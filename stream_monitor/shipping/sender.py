@@ -37,6 +37,8 @@ _TICK_S, _HURRY_S, _IDLE_S = 0.05, 0.002, 1.0
 """How often it looks while something is under way; while somebody waits for it; while there is nothing to do. A
 thread that wakes more often costs its callers more: they lose the interpreter, and find their caches cold.
 """
+_MOST_BATCHES = 40
+"""Of the queue in one turn, before acknowledgements are heard."""
 _SAVE_S, _REPORT_S = 1.0, 60.0
 _CLOSE_S = 2.0
 
@@ -169,8 +171,14 @@ class Sender:
         return found
 
     def _round(self) -> bool:
-        """One turn; False if there was nothing to do."""
-        moved = self._drain()
+        """One turn; False if there was nothing to do. The queue goes first, and whole: it is bounded, the spool is
+        much larger, and after an outage there is more in the spool than one turn can feed.
+        """
+        moved = False
+        for _ in range(_MOST_BATCHES):
+            if not self._drain():
+                break
+            moved = True
         moved |= self._feed()
         self._window.poll(0)
         self._settle()
