@@ -68,6 +68,27 @@ corpus: $(DEV)     ## look for inputs that come out in a new way, and keep them
 soak: $(DEV)       ## twenty minutes at a fixed rate: memory, files and disk stay flat
 	$(CHAOS).soak
 
+# --- Shipping -----------------------------------------------------------------------------------
+AIRFLOW = .cache/airflow/venv
+.PHONY: test-airflow test-sklearn shipping-outage bench-shipping
+test-airflow: $(DEV) ## a real Airflow 3 with the plugin; its runs in the metrics equal its own database
+	test -d $(AIRFLOW) || $(PYTHON) -m venv $(AIRFLOW)
+	$(AIRFLOW)/bin/pip install --disable-pip-version-check -q "apache-airflow==3.3.2" confluent-kafka orjson pyyaml
+	$(AIRFLOW)/bin/pip install --disable-pip-version-check -q --no-deps --force-reinstall .
+	$(BIN)/python -m tests.shipping.airflow_run
+
+SKLEARN = .cache/sklearn
+test-sklearn: $(DEV) ## a real scikit-learn model behind a service under load; its predictions in the metrics
+	test -d $(SKLEARN) || $(PYTHON) -m venv $(SKLEARN)
+	$(SKLEARN)/bin/pip install --disable-pip-version-check -q scikit-learn confluent-kafka orjson pyyaml
+	$(BIN)/python -m tests.shipping.sklearn_run
+
+shipping-outage: $(DEV) ## the broker away for two minutes under 5,000 logs/s from four threads
+	$(BIN)/python -m tests.shipping.outage
+
+bench-shipping: $(DEV) ## what a log call costs with the broker up and down
+	$(BIN)/python -m bench.shipping
+
 lint: $(DEV)       ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -257,6 +257,24 @@ def notify(**flags: Any) -> int:
 
 
 @cli.command()
+@connection_options
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@click.option("--kind", type=click.Choice(["airflow", "kafka", "ml"]), help="[told by each record's labels]")
+@click.option("--field", "fields", multiple=True, metavar="NAME=VALUE", help="For records that do not say it.")
+@click.option("--once", is_flag=True, help="To the ends that the files have now, and no further.")
+@click.option("--datadir", metavar="PATH", help="Where it keeps its place.  [data]")
+def ship(paths: tuple[str, ...], kind: str | None, fields: tuple[str, ...], once: bool, **flags: Any) -> int:
+    """Follow log files into Kafka: paths, folders, quoted globs; rotated and gzip'd ones, too."""
+    from stream_monitor import clients
+    from stream_monitor.shipping import ship as room
+
+    settings = _settings(**flags)
+    stopped = on_signals()
+    clients.ensure_broker(settings, stopped)
+    return room.run(settings, paths, kind=kind, fields=fields, once=once, stopped=stopped)
+
+
+@cli.command()
 @click.option("--rate", type=RATE, default=50.0, show_default=True)
 @click.option("--incident", help="airflow-failures, consumer-lag or model-drift, from the start.")
 def demo(rate: float, incident: str | None) -> int:

@@ -10,14 +10,17 @@ import logging
 import ssl
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from stream_monitor.errors import BrokerUnavailableError, StoppedError, UsageError
-from stream_monitor.settings import Settings
+
+if TYPE_CHECKING:
+    from stream_monitor.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +31,41 @@ _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
 
 
-def client_config(settings: Settings) -> dict[str, Any]:
+class Hidden(Protocol):
+    """A secret."""
+
+    def get_secret_value(self) -> str:
+        """What is hidden."""
+
+
+class Endpoint(Protocol):
+    """What a connection needs to know: `Settings`, or a shipping process's `Connection`."""
+
+    @property
+    def broker(self) -> str: ...
+    @property
+    def security_protocol(self) -> str: ...
+    @property
+    def sasl_mechanism(self) -> str: ...
+    @property
+    def sasl_username(self) -> str | None: ...
+    @property
+    def sasl_password(self) -> Hidden | None: ...
+    @property
+    def ssl_ca(self) -> Path | None: ...
+    @property
+    def ssl_certificate(self) -> Path | None: ...
+    @property
+    def ssl_key(self) -> Path | None: ...
+    @property
+    def ssl_key_password(self) -> Hidden | None: ...
+    @property
+    def request_timeout(self) -> float: ...
+    @property
+    def connect_timeout(self) -> float: ...
+
+
+def client_config(settings: Endpoint) -> dict[str, Any]:
     """librdkafka's configuration for reaching the broker. Raises UsageError for half a pair of settings."""
     _check_addresses(settings.broker)
     _check_pairs(settings)
@@ -60,7 +97,7 @@ def client_config(settings: Settings) -> dict[str, Any]:
     return config
 
 
-def producer(settings: Settings, **extra: Any) -> Producer:
+def producer(settings: Endpoint, **extra: Any) -> Producer:
     """An idempotent producer (acks from all, lz4). `extra` is librdkafka's and wins."""
     return Producer(
         {
@@ -151,7 +188,7 @@ def _check_addresses(broker: str) -> None:
             raise UsageError(f"broker address {address.strip()!r}: it is host:port, several separated by commas")
 
 
-def _check_pairs(settings: Settings) -> None:
+def _check_pairs(settings: Endpoint) -> None:
     if settings.security_protocol.startswith("SASL") and not (settings.sasl_username and settings.sasl_password):
         raise UsageError(
             f"security protocol {settings.security_protocol} needs a user: "

@@ -103,8 +103,7 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=10_000,
-            description="Of partials and metrics, with `topics`; fixed for a prefix. As in topics/*.yaml if "
-            "unset",
+            description="Of partials and metrics, with `topics`; fixed for a prefix. As in topics/*.yaml if unset",
         ),
     ] = None
 
@@ -186,6 +185,13 @@ class Settings(BaseSettings):
     notify_per_hour: Annotated[
         int, Field(ge=1, le=100_000, description="Messages an hour and Apprise URL; over it they grow together")
     ] = 60
+
+    # --- Shipping (stream_monitor.shipping reads these by itself, in other people's processes) ------
+    log_dir: Annotated[
+        Path,
+        BeforeValidator(_folder),
+        Field(description="Root of the log files that the configurations in `logging/` write"),
+    ] = Path("logs")
 
     # --- Views -----------------------------------------------------------------------------------
     known_components: Annotated[

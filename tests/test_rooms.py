@@ -48,6 +48,23 @@ class TestEveryFile:
         if room(path) in VIEWS:
             assert not [name for name in imports(path) if name.startswith("stream_monitor.worker")]
 
+    def test_shipping_lives_in_other_peoples_processes(self, path):
+        if room(path) == "shipping" and path.name != "ship.py":
+            heavy = (
+                "stream_monitor.worker",
+                "stream_monitor.settings",
+                "stream_monitor.kinds",
+                "stream_monitor.core",
+                "stream_monitor.topics",
+                "stream_monitor.wire",
+                "numpy",
+                "pydantic",
+                "msgspec",
+                "click",
+                "rich",
+            )
+            assert not [name for name in imports(path) if name.startswith(heavy)]
+
     def test_it_is_short_and_so_are_its_functions(self, path):
         text = path.read_text()
         assert text.count("\n") <= 400

@@ -1,0 +1,187 @@
+"""A log record as one line of JSON: `timestamp` in UTC with milliseconds, `level`, `logger`, `message`, fields.
+
+Fields come, the later winning, from the formatter's own (`fields`), from the context (`context`, `bind`) and from
+the call (`extra=`, a LoggerAdapter). An exception is `error.type`, `error.message` and `error.stack_trace`.
+Whatever a record holds becomes a line: what JSON cannot say is written as text, what is too long is cut, nothing
+raises.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+import orjson
+
+from stream_monitor.shipping.context import current
+from stream_monitor.shipping.redaction import Redaction
+
+MAX_BYTES = 256_000
+"""Of a line; the worker reads up to 1 MiB, and a broker takes 1 MB by default."""
+
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_OURS = frozenset({"level", "logger"})
+_PLAIN_COUNT = len(logging.makeLogRecord({}).__dict__) + 1
+"""Of what a record says when nobody has added anything, with its message; what is added comes behind."""
+_IMMUTABLE = frozenset({str, int, float, bool, type(None)})
+_MAX_TEXT = 32_000
+
+Captured = tuple[dict[str, Any], Mapping[str, Any]]
+"""(a record's attributes with its message as text, the context)."""
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z
+_LOOSE = _OPTIONS | orjson.OPT_NON_STR_KEYS
+
+
+class JsonFormatter(logging.Formatter):
+    """`fields` stand in every line; `redact` and `redact_patterns` extend what is redacted (see Redaction).
+
+    The standard library's own arguments are taken, as its configurations give them, and change nothing.
+    """
+
+    def __init__(
+        self,
+        fmt: str | None = None,
+        datefmt: str | None = None,
+        style: Any = "%",
+        validate: bool = True,
+        *,
+        fields: Mapping[str, Any] | None = None,
+        redact: Iterable[str] = (),
+        redact_patterns: Iterable[str] = (),
+        defaults: Mapping[str, Any] | None = None,  # noqa: ARG002  (fileConfig's)
+    ) -> None:
+        super().__init__(fmt, datefmt, style, validate)
+        self.static = dict(fields or {})
+        self.redaction = Redaction(redact, redact_patterns)
+        self._second = (0, "")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, redacted, without the line break."""
+        return self.redaction.clean(encoded(self.fields(capture(record)))).decode()
+
+    def fields(self, captured: Captured) -> dict[str, Any]:
+        """What the line says, in order; not yet redacted."""
+        said, context = captured
+        fields: dict[str, Any] = {
+            "timestamp": self._stamp(said["created"]),
+            "level": said["levelname"],
+            "logger": said["name"],
+            "message": said["message"],
+        }
+        if self.static:
+            fields |= self.static
+        if context:
+            fields.update(context)
+        for name, value in said.items():
+            if name not in _STANDARD:
+                fields[f"extra_{name}" if name in _OURS else name] = value
+        if said["stack_info"]:
+            fields["stack_info"] = said["stack_info"]
+        return fields
+
+    def _stamp(self, created_s: float) -> str:
+        """`2024-01-15T10:30:00.000Z`; what is finer is cut."""
+        millis = int(created_s * 1000 + 1e-4)  # 0.999 is not 0.998
+        second, text = self._second
+        if second != millis // 1000:
+            second = millis // 1000
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = (second, text)
+        return f"{text}.{millis % 1000:03}Z"
+
+
+def capture(record: logging.LogRecord) -> Captured:
+    """What a record says now, so that nothing in it can change before it is written. Never raises."""
+    said = record.__dict__.copy()
+    said["message"] = _message(record)
+    if len(said) > _PLAIN_COUNT:
+        for name, value in islice(record.__dict__.items(), _PLAIN_COUNT - 1, None):
+            if type(value) not in _IMMUTABLE and name not in _STANDARD:
+                said[name] = str.__str__(value) if isinstance(value, str) else _sayable(value)
+    if record.exc_info or record.exc_text:
+        said |= _exception(record)
+        said["exc_info"] = None
+    said["args"] = None
+    return said, current()
+
+
+def encoded(fields: Mapping[str, Any]) -> bytes:
+    """JSON of the fields, at most MAX_BYTES: texts are cut, then all but the first fields left out."""
+    try:
+        line = orjson.dumps(fields, _shown, _OPTIONS)
+    except (TypeError, ValueError, RecursionError):
+        line = orjson.dumps({_text(name): _sayable(value) for name, value in fields.items()}, option=_LOOSE)
+    if len(line) <= MAX_BYTES:
+        return line
+    short = {name: _cut(value) for name, value in orjson.loads(line).items()}
+    while len(line := orjson.dumps(short)) > MAX_BYTES:
+        longest = max(short, key=lambda name: len(orjson.dumps(short[name])))
+        short[longest] = f"[{len(orjson.dumps(short[longest]))} bytes left out]"
+    return line
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as error:  # noqa: BLE001  (the call's arguments do not fit, or will not be shown)
+        return f"{_text(record.msg)} % {_text(record.args)} [{type(error).__name__}: {_text(error)}]"
+
+
+def _exception(record: logging.LogRecord) -> dict[str, str]:
+    if not record.exc_info or record.exc_info[0] is None:
+        return {"error.stack_trace": record.exc_text} if record.exc_text else {}
+    kind, error, trace = record.exc_info
+    try:
+        text = record.exc_text or "".join(traceback.format_exception(kind, error, trace)).rstrip()
+    except Exception:  # noqa: BLE001  (an exception that cannot be shown)
+        text = ""
+    return {"error.type": type_name(kind), "error.message": _text(error), "error.stack_trace": text}
+
+
+def type_name(kind: type) -> str:
+    """`ValueError`, `psycopg2.OperationalError`: as a traceback says it."""
+    return (
+        kind.__qualname__
+        if kind.__module__ in ("builtins", "__main__")
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
+
+
+def _shown(value: Any) -> Any:
+    """What orjson does not know: a set, bytes, a number of another library; else as text."""
+    if isinstance(value, set | frozenset):
+        return list(value)
+    if isinstance(value, bytes | bytearray):
+        return bytes(value).decode(errors="replace")
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        return value.item()
+    return _text(value)
+
+
+def _sayable(value: Any) -> Any:
+    """The value, if it is one that JSON can say by itself; else its text."""
+    try:
+        return orjson.Fragment(orjson.dumps(value, _shown, _LOOSE))
+    except (TypeError, ValueError, RecursionError):
+        return _text(value)
+
+
+def _text(value: Any) -> str:
+    """As text that UTF-8 can hold, of bounded length; never raises."""
+    try:
+        text = value if isinstance(value, str) else str(value)
+    except Exception:  # noqa: BLE001  (anybody's __str__)
+        text = f"[{type(value).__name__} that cannot be shown]"
+    return text[:_MAX_TEXT].encode(errors="replace").decode()
+
+
+def _cut(value: Any) -> Any:
+    """A long text without its middle: a traceback says most at its ends."""
+    if not isinstance(value, str) or len(value) <= _MAX_TEXT:
+        return value
+    half = _MAX_TEXT // 2
+    return f"{value[:half]}\n[{len(value) - _MAX_TEXT} characters left out]\n{value[-half:]}"

@@ -1,0 +1,264 @@
+"""A logging handler that ships to Kafka. It never waits and never raises: a call costs a few microseconds.
+
+On the caller's thread a record is captured (its message, and whatever in it could change a moment later) and put
+into a bounded queue. All else, JSON and redaction too, happens in the sender's thread, which starts with the first
+record: that is half of a call's cost where the caller has slept and its caches are cold. In a forked child the
+handler begins anew: the parent's queue is delivered by the parent, and the child's thread starts with the child's
+first record.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import logging
+import os
+import sys
+import tempfile
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stream_monitor.errors import UsageError
+from stream_monitor.shipping.buffer import Buffer
+from stream_monitor.shipping.connection import Connection
+from stream_monitor.shipping.entity import ROUTES, checked_kind, entity, kind_of
+from stream_monitor.shipping.formatter import Captured, JsonFormatter, capture, encoded
+from stream_monitor.shipping.place import named_log_dir
+from stream_monitor.shipping.spool import Item, Limits
+
+if TYPE_CHECKING:
+    from stream_monitor.shipping.sender import Sender
+
+_OURS = ("stream_monitor.shipping", "stream_monitor.librdkafka")
+_NESTING = 3
+"""How deep a record's own `__str__` may log while it is formatted."""
+_handlers: weakref.WeakSet[KafkaHandler] = weakref.WeakSet()
+_immortal: list[Any] = []
+"""A parent's senders, in the child: librdkafka's threads are not here, and to destroy its handles would hang."""
+
+
+class KafkaHandler(logging.Handler):
+    """Ships the records of a kind (or, without one, of the kind whose labels they have) to `<prefix>.logs.<kind>`.
+
+    A record without the labels that its kind must have (docs/reference/kinds.md) is not shipped, and counted as
+    `skipped`. `spool_dir` None keeps what waits in memory alone. Raises UsageError for what is set wrongly.
+    """
+
+    def __init__(
+        self,
+        kind: str | None = None,
+        *,
+        broker: str | None = None,
+        prefix: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        redact: Iterable[str] = (),
+        redact_patterns: Iterable[str] = (),
+        spool_dir: str | os.PathLike[str] | None = "",
+        spool_bytes: int = 256_000_000,
+        queue_records: int = 20_000,
+        queue_bytes: int = 32_000_000,
+        flush_timeout: float = 5.0,
+        level: int | str = logging.NOTSET,
+        **connection: Any,
+    ) -> None:
+        from stream_monitor.clients import client_config  # here, and not at the first record
+
+        self._kind = checked_kind(kind)
+        self._connection = Connection.load(broker=broker, prefix=prefix, **connection)
+        client_config(self._connection)
+        self._json = JsonFormatter(fields=fields, redact=redact, redact_patterns=redact_patterns)
+        if min(spool_bytes, queue_records, queue_bytes, flush_timeout) <= 0:
+            raise UsageError(
+                "a KafkaHandler's spool_bytes, queue_records, queue_bytes and flush_timeout are above 0"
+            )
+        self._queue_limits = (int(queue_records), int(queue_bytes))
+        spool = None if spool_dir is None else _spool_folder(spool_dir, self._connection)
+        self._limits = Limits(spool, int(spool_bytes), float(flush_timeout))
+        self._topics = {name: self._connection.topic(name) for name in ROUTES}
+        self.begin()
+        super().__init__(level)  # from here on logging closes it at the end
+        _handlers.add(self)
+
+    def begin(self) -> None:
+        """Nothing queued, nothing started: at first, and in a forked child."""
+        self.lost: Counter[str] = Counter()
+        self._skipped = 0
+        self._queue = Buffer(*self._queue_limits)
+        self._nested: dict[int, int] = {}
+        self._starting = threading.Lock()
+        self._sender: Sender | None = None
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """As logging's, without its lock: the queue needs none."""
+        kept = self.filter(record)
+        if not kept:
+            return False
+        self.emit(kept if isinstance(kept, logging.LogRecord) else record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue the record. Never waits, never raises."""
+        sender, ident = self._sender, threading.get_ident()
+        if (sender is not None and ident == sender.ident) or record.name.startswith(_OURS):
+            return
+        depth = self._nested.get(ident, 0)
+        if depth >= _NESTING:
+            self.lost["nested"] += 1
+            return
+        self._nested[ident] = depth + 1
+        try:
+            self._put(record)
+        except Exception:  # noqa: BLE001  (whatever it is, it is not the application's concern)
+            self.lost["failed"] += 1
+        finally:
+            if depth:
+                self._nested[ident] = depth
+            else:
+                del self._nested[ident]
+
+    def _put(self, record: logging.LogRecord) -> None:
+        captured = capture(record)
+        formatter = self.formatter
+        if formatter is not None and not isinstance(formatter, JsonFormatter):
+            captured[0]["_line"] = formatter.format(record)
+        if not self._queue.put(captured):
+            self.lost["queue_full"] += 1
+            if self._sender is not None and self._sender.has_ended:  # by an error that nobody thought of
+                self._sender = None
+        if self._sender is None:
+            self._start()
+        elif self._sender.is_resting:
+            self._sender.wake()
+
+    def item(self, captured: Captured) -> Item | None:
+        """The message of a record, redacted; None where it belongs to no series. In the sender's thread."""
+        line = captured[0].pop("_line", None)
+        formatter = self.formatter if isinstance(self.formatter, JsonFormatter) else self._json
+        fields = formatter.fields(captured)
+        if formatter is not self._json and self._json.static:
+            fields = {**self._json.static, **fields}
+        kind = self._kind or kind_of(fields)
+        key = entity(kind, fields) if kind is not None else None
+        if kind is None or key is None:
+            self._skipped += 1
+            return None
+        value = self._clean(encoded(fields) if line is None else line.encode(errors="replace"))
+        return Item(int(captured[0]["created"] * 1000), self._topics[kind], key, value)
+
+    def _start(self) -> None:
+        """The first of several callers starts the sender; the others do not wait for it."""
+        if not self._starting.acquire(blocking=False):
+            return
+        try:
+            if self._sender is None:
+                from stream_monitor.shipping.sender import Sender
+
+                sender = Sender(self._connection, self._queue, self._limits, self.lost, self.item)
+                sender.start()
+                self._sender = sender
+                _close_at_the_end(weakref.ref(self))
+        finally:
+            self._starting.release()
+
+    def _clean(self, value: bytes) -> bytes:
+        if isinstance(self.formatter, JsonFormatter):
+            value = self.formatter.redaction.clean(value)
+            if not self._json.redaction.is_extended:
+                return value
+        return self._json.redaction.clean(value)
+
+    def flush(self) -> None:
+        """Until Kafka has what was logged, or the broker is away and the disk has it; at most `flush_timeout`."""
+        sender = self._sender
+        if sender is not None:
+            sender.wait(lambda sender: sender.is_safe, self._limits.flush_timeout_s)
+
+    def wait_delivered(self, seconds: float) -> bool:
+        """Wait until Kafka has all that was logged; False if it has not within that time."""
+        sender = self._sender
+        return sender is None or sender.wait(lambda sender: sender.is_delivered, seconds)
+
+    def close(self) -> None:
+        """Deliver what there is, bounded in time; what is left waits on disk. A later record starts it again."""
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            sender.close()
+        super().close()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Records since the process began: queued, in_flight, delivered, skipped, lost; and the spool's bytes."""
+        sender = self._sender
+        state = sender.state if sender is not None else {"in_flight": 0, "delivered": 0, "spool_bytes": 0}
+        return {"queued": len(self._queue), **state, "skipped": self._skipped, "lost": self.lost.total()}
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: begin anew, and never touch the parent's sender again."""
+        sender = self._sender
+        if sender is not None:
+            sender.forget()
+            _immortal.append(sender)
+            if sender.producer is not None:
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(sender.producer))
+        self.begin()
+
+
+def _spool_folder(given: str | os.PathLike[str], connection: Connection) -> Path | None:
+    """The folder for spools of this broker, made: in the given one, else under the log files' root, else in the
+    system's folder for such things. In the last None, where it cannot be had safely.
+    """
+    log_dir = named_log_dir()
+    if not given and log_dir is None:
+        return _temporary_spool(connection)
+    base = Path(given) if given else log_dir / "spool" if log_dir else Path()
+    folder = base / connection.address_id
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the spool folder {base} cannot be made: {error.strerror}; choose another") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"the spool folder {base} cannot be written; choose another")
+    return folder
+
+
+def _temporary_spool(connection: Connection) -> Path | None:
+    uid = os.getuid() if hasattr(os, "getuid") else 0
+    base = Path(tempfile.gettempdir()) / f"stream-monitor-{uid}"
+    folder = base / "spool" / connection.address_id
+    try:
+        base.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        is_ours = not hasattr(os, "getuid") or base.stat().st_uid == uid
+    except OSError:
+        return None
+    return folder if is_ours and os.access(folder, os.W_OK | os.X_OK) else None
+
+
+def _close_at_the_end(handler: weakref.ref[KafkaHandler]) -> None:
+    """Besides logging's own end, which a forked child may not have: Airflow's tasks run only what was registered
+    in the child, and multiprocessing's children end without atexit.
+    """
+
+    def close() -> None:
+        alive = handler()
+        if alive is not None:
+            alive.close()
+
+    atexit.register(close)
+    util = sys.modules.get("multiprocessing.util")
+    process = sys.modules.get("multiprocessing.process")
+    if util is not None and process is not None and process.parent_process() is not None:
+        util.Finalize(None, close, exitpriority=0)
+
+
+def _after_fork() -> None:
+    for handler in list(_handlers):
+        handler.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
