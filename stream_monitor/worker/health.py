@@ -9,7 +9,6 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from stream_monitor.errors import MonitorError
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 PLACE = ("topic", "partition")
-_TASK_METRICS: tuple[tuple[type[Metric], str, str, tuple[str, ...]], ...] = (
+_TASK_METRICS: tuple[tuple[Any, str, str, tuple[str, ...]], ...] = (
     (CounterMetricFamily, "records",
      "Records by what became of them, since the partition's first checkpoint: read, folded, or why not.",
      (*PLACE, "outcome")),
