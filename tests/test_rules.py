@@ -135,7 +135,7 @@ def test_durations():
     assert rules.duration_ms("1h30m") == 90 * MINUTE_MS
     assert rules.duration_ms("3d") == 72 * HOUR_MS
     for wrong in ("", "5", "m", "5 m", "-5m", "1.5h", 5, None, "99w"):
-        with pytest.raises(ValueError, match="duration|longer"):
+        with pytest.raises(ValueError, match=r"duration|longer"):
             rules.duration_ms(wrong)
 
 
