@@ -28,6 +28,20 @@ test-kafka: $(DEV) ## the tests that need Apache Kafka; here a skip is a failure
 bench: $(DEV)      ## records/s of one worker beside the floor, on Apache Kafka
 	$(BIN)/python -m bench
 
+.PHONY: test-prometheus incidents bench-alerts bench-drift
+test-prometheus: $(DEV) ## a real Prometheus and Alertmanager (Debian's packages) beside a worker
+	@command -v promtool prometheus-alertmanager >/dev/null || { echo "needs: apt-get install prometheus prometheus-alertmanager" >&2; exit 1; }
+	$(BIN)/python -m pytest -q tests/prometheus.py
+
+incidents: $(DEV)  ## the example day on Apache Kafka, the worker killed in each incident: the alerts are the same
+	STREAM_MONITOR_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -q tests/chaos/incidents.py
+
+bench-alerts: $(DEV) ## 10,000 series and 50 rules: what a tick costs
+	$(BIN)/python -m bench.alerts
+
+bench-drift: $(DEV) ## how often the drift tests are wrong, and what they find
+	$(BIN)/python -m bench.drift
+
 .PHONY: bench-micro bench-peers bench-scale bench-latency bench-steady
 bench-micro: $(DEV) ## the histogram and the decoder by themselves, beside ddsketch, datasketches and orjson
 	$(BIN)/python -m pytest -q bench/micro.py --benchmark-columns=median,iqr,rounds

@@ -59,7 +59,11 @@ def _minutes(value: int) -> int:
 _TEXT = WithJsonSchema({"type": "string", "pattern": r"^(\d+[wdhms])+$"})
 Duration = Annotated[int, BeforeValidator(duration_ms), _TEXT]
 Minutes = Annotated[int, BeforeValidator(duration_ms), AfterValidator(_minutes), _TEXT]
-Words = Annotated[tuple[str, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+Words = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 StatusName = Literal["late", "slow", "unsure", "drifting", "warn", "rewind", "stall", "failing", "silent", "stop"]
 
 
@@ -179,9 +183,7 @@ def _problems(model: RuleModel) -> Iterator[str]:
     }
     given = [name for name, is_given in conditions.items() if is_given]
     if len(given) != 1:
-        yield f"one condition of {', '.join(conditions)}; there are {len(given)}" + (
-            (given and f" ({', '.join(given)})") or ""
-        )
+        yield f"exactly one condition of {', '.join(conditions)}, not {' and '.join(given) or 'none'}"
     kinds = [KINDS[model.kind]] if model.kind else list(KINDS.values())
     if model.measure is not None:
         yield from _measure_problems(model, kinds)

@@ -7,13 +7,26 @@ import subprocess
 from pathlib import Path
 
 from stream_monitor.cli import cli
-from stream_monitor.reference import PAGE, settings_page
+from stream_monitor.reference import (
+    ALERTS_PAGE,
+    PAGE,
+    RULES_SCHEMA,
+    alerts_page,
+    rules_schema,
+    settings_page,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_the_settings_page_is_that_of_the_code():
     assert PAGE.read_text(encoding="utf-8") == settings_page()
+
+
+def test_the_alerts_page_and_the_rules_schema_are_those_of_the_code():
+    page = ALERTS_PAGE.read_text(encoding="utf-8")
+    assert page == alerts_page(page)
+    assert RULES_SCHEMA.read_text(encoding="utf-8") == rules_schema()
 
 
 def test_every_command_in_the_documents_is_there():

@@ -196,11 +196,15 @@ def _summed(condition: Threshold, index: Mapping[str, int]) -> Read:
             if not usual:
                 return NOTHING
             value /= usual
-        enough = size >= condition.least and (
-            not condition.least_errors
-            or (errors is not None and history.total(errors, end_ms, over_ms) >= condition.least_errors)
-        )
-        return Verdict(value, enough and condition.is_beyond(value), condition.is_still_beyond(value), usual=usual)
+        begins = condition.is_beyond(value)
+        if alert is None:
+            if not begins:
+                return Verdict(value, False, False)
+            begins = size >= condition.least and (
+                not condition.least_errors
+                or (errors is not None and history.total(errors, end_ms, over_ms) >= condition.least_errors)
+            )
+        return Verdict(value, begins, condition.is_still_beyond(value), usual=usual)
 
     return read
 
@@ -222,13 +226,15 @@ def _of_minute(condition: Threshold) -> Read:
     value_of = _value(condition.measure)
     measure = condition.measure.rpartition(".")[0]
 
-    def read(known: Known, minute: Any, end_ms: int, _: Alert | None) -> Verdict:
+    def read(known: Known, minute: Any, end_ms: int, alert: Alert | None) -> Verdict:
         value = value_of(known, minute, end_ms)
         if value is None:
             return NOTHING
-        size = minute.measures[measure].count if measure in minute.measures else minute.records
-        enough = size >= condition.least
-        return Verdict(value, enough and condition.is_beyond(value), condition.is_still_beyond(value))
+        begins = condition.is_beyond(value)
+        if alert is None and begins:
+            size = minute.measures[measure].count if measure in minute.measures else minute.records
+            begins = size >= condition.least
+        return Verdict(value, begins, begins if alert is None else condition.is_still_beyond(value))
 
     return read
 

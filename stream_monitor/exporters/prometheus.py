@@ -4,7 +4,7 @@ For each kind, with its labels:
 
     stream_monitor_<kind>_records_total, _error_records_total, _attempts_total, _failures_total, _volume_total
     stream_monitor_<kind>_<measure>_seconds                 a classic histogram, cumulative; a ratio has none
-    stream_monitor_<kind>_<measure>_quantile_seconds        of the newest minute, with `quantile`
+    stream_monitor_<kind>_<measure>_quantile_seconds        of the newest minute, with its rank `q`
     stream_monitor_<kind>_<gauge>                           the last value, with `partition`
     stream_monitor_<kind>_last_window_timestamp_seconds     the end of the newest minute
     stream_monitor_alerts{rule, kind, entity, severity}     1 while it fires
@@ -29,7 +29,7 @@ from prometheus_client.registry import Collector
 from stream_monitor.core.alert import Transition
 from stream_monitor.core.distribution import SCALE, Histogram
 from stream_monitor.core.record import OTHER, Kind
-from stream_monitor.core.window import HOUR_MS, MINUTE_MS
+from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS
 from stream_monitor.wire import Buckets, ObservedMinute
 
 _COUNTS = (
@@ -72,7 +72,7 @@ class PipelineCollector(Collector):
         *,
         most: int = 1000,
         correct_ms: int = 2 * HOUR_MS,
-        forget_ms: int = HOUR_MS,
+        forget_ms: int = DAY_MS,
     ) -> None:
         self._kinds = kinds
         self._most = most
@@ -246,7 +246,7 @@ def _quantiles(kind: Kind, measure: str, newest: Mapping[tuple[str, ...], Observ
     family = GaugeMetricFamily(
         f"stream_monitor_{kind.name}_{base}_quantile{unit}",
         f"Quantiles of {base} in the newest closed minute.",
-        labels=(*kind.labels, "quantile"),
+        labels=(*kind.labels, "q"),
     )
     scale = 1000 if unit == "_seconds" else 1
     for labels, minute in newest.items():

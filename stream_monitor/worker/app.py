@@ -133,8 +133,9 @@ def create_app(settings: Settings, partitions: Mapping[str, int]) -> MonitorApp:
             return MergeTask(tp, state, outbox, app.consumer, settings, partitions["metrics.1m"])
         if tp.topic == minutes:
             return JudgeTask(
-                tp, state, outbox, app.consumer, settings, judged_by, app.upstream.quiet_ms, app.pipeline
-            )
+                tp, state, outbox, app.consumer, settings, judged_by,
+                app.upstream.quiet_ms, app.upstream.live, app.pipeline,
+            )  # fmt: skip
         kind = sources[tp.topic]
         count = partitions[f"logs.{kind.name}"]
         return IngestTask(kind, count, tp, state, outbox, app.consumer, settings, partitions["partials"])

@@ -42,17 +42,18 @@ from stream_monitor.worker.transport import BatchConsumer
 log = logging.getLogger(__name__)
 
 ROW = b"a"
-LIVE_MS = HOUR_MS
-"""A kind whose minutes once came this close to the wall clock is live: its silence means something. In a replay of
-old logs the wall clock says nothing.
+LIVE_MS = 2 * HOUR_MS
+"""A kind whose minutes came this close to the wall clock is live: its silence means something. In a replay of old
+logs the wall clock says nothing.
 """
 _ROWS_PER_UNIT = 8
 """These rows stay in memory whatever is saved: no need for early checkpoints, but for bounded ones."""
 
 
 class JudgeTask(PartitionTask):
-    """Judges one partition of the closed minutes. `quiet_ms` says what the wall clock is good for (upstream.py);
-    `exporter` sees every minute and every transition.
+    """Judges one partition of the closed minutes. `quiet_ms` says what the wall clock is good for
+    (upstream.py), `live` are the kinds that are (LIVE_MS), by all partitions of a worker; `exporter` sees
+    every minute and every transition.
     """
 
     def __init__(
@@ -64,12 +65,13 @@ class JudgeTask(PartitionTask):
         settings: Settings,
         rules: Sequence[Rule],
         quiet_ms: Callable[[int, int], int | None] = lambda _, __: None,
+        live: set[str] | None = None,
         exporter: PipelineCollector | None = None,
     ) -> None:
         self.judge = Judge(rules, KINDS)
         self._quiet_ms = quiet_ms
         self._exporter = exporter
-        self._live: set[str] = set()
+        self._live = set() if live is None else live
         self._pushes: dict[str, int] = {}
         """Kinds whose clock the wall clock will push, with the next checkpoint."""
         self._pushed: dict[str, int] = {}
@@ -114,7 +116,7 @@ class JudgeTask(PartitionTask):
 
     def restore(self, meta: dict[str, Any]) -> None:
         self.judge.clocks |= {kind: ms for kind, ms in meta["clocks"].items() if kind in KINDS}
-        self._live = set(meta["live"]) & KINDS.keys()
+        self._live |= set(meta["live"]) & KINDS.keys()
         self._pushed = {kind: ms for kind, ms in meta["pushes"].items() if kind in KINDS}
 
     def meta(self) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class Upstream:
         self._settings = settings
         self._room_ms = round((settings.grace + settings.idle_after) * 1000) + MINUTE_MS + _MARGIN_MS
         self._sources = tuple(f"logs.{kind}" for kind in settings.kinds)
+        self.live: set[str] = set()
+        """Kinds whose minutes have come close to the wall clock; the judges say so."""
         self._waiting: tuple[int, tuple[str, ...], offsets.Offsets] | None = None
         """(t, topics, their ends): what is waited for."""
         self._vouched: tuple[int, offsets.Offsets] | None = None

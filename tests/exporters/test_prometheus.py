@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,7 +101,7 @@ def test_a_correction_counts_once():
 
 
 def test_a_series_that_vanishes_is_removed_and_a_partition_that_is_given_away_too():
-    collector = PipelineCollector(KINDS)
+    collector = PipelineCollector(KINDS, forget_ms=HOUR_MS)
     collector.take(0, minute(0, labels=("gone", "v")))
     collector.take(0, minute(62))
     collector.take(1, minute(0, labels=("other", "v")))
@@ -128,3 +129,16 @@ def test_alerts_that_fire():
     for state in ("firing", "resolved"):
         collector.take_transition(0, Transition(rule, "ml", ("s", "v"), state, "warning", 0, 1, None))
         assert total(scraped(collector), "stream_monitor_alerts") == (state == "firing")
+
+
+def test_the_names_are_those_of_the_list():
+    """tests/exporters/names.txt, which the dashboard is checked against: every name that can be scraped."""
+    collector = PipelineCollector(KINDS)
+    for value in day()[:3000]:
+        collector.take(0, wire.observed(value))
+    collector.take_transition(
+        0, Transition(Rule("R", Absent(None)), "ml", ("s", "v"), "firing", "warning", 0, 1, 1)
+    )
+    found = {key[0] for key in scraped(collector)}
+    own = {"stream_monitor_records_total", "stream_monitor_lag_records"}
+    assert sorted(found | own) == (Path(__file__).parent / "names.txt").read_text().split()
