@@ -20,6 +20,7 @@ from stream_monitor.worker.store import stamped
 from tests.alerts import day, winning
 from tests.driver import Committed, Fetched, MemoryState, Outbox
 
+NINE = 1_705_276_800_000 + 9 * HOUR_MS
 NOW = 1_800_000_000_000 // MINUTE_MS * MINUTE_MS
 
 
@@ -93,6 +94,33 @@ def test_each_incident_of_the_day_raises_its_alert_once(undisturbed):
         ("TaskFailing", "etl_orders/transform", "resolved"),
         ("TaskSlow", "etl_orders/transform", "resolved"),
     ]
+
+
+def test_each_fires_within_its_rules_window_of_the_first_sign():
+    """The first sign: the first failed run, the first lag that no quiet hour has, the new version's first word."""
+    bench, first = Bench(day()), {}
+    while bench.read(500):
+        bench.checkpoint()
+    for value in day():
+        seen = wire.observed(value)
+        lags = seen.gauges.get("consumer_lag", {}).values()
+        signs = {
+            "TaskFailing": seen.label_values == ("etl_orders", "transform")
+            and seen.errors
+            and seen.start_ms > NINE,
+            "ConsumerFallingBehind": any(lag.max > 1000 for lag in lags),
+            "ModelUnsure": seen.label_values[1] == "v1.3.0",
+        }
+        for rule, shows in signs.items():
+            if shows:
+                first.setdefault(rule, seen.start_ms)
+    fired = {}
+    for topic, _, _, value in bench.sent:
+        if topic == "alerts" and wire.alert_in(value).state == "firing":
+            fired.setdefault(wire.alert_in(value).rule, wire.alert_in(value).at_ms)
+    windows_ms = {rule.name: rule.condition.over_ms for rule in bench.rules if rule.name in first}
+    for rule, sign_ms in first.items():
+        assert sign_ms < fired[rule] <= sign_ms + windows_ms[rule] + MINUTE_MS, rule
 
 
 @pytest.mark.parametrize("seed", range(2))
