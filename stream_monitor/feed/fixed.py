@@ -51,6 +51,10 @@ class FixedFeed:
         """Changes when told to."""
         return self.changes
 
+    def newest_ms(self) -> int:
+        """Start of the newest window that is known; 0 without any."""
+        return self.store.newest_ms
+
     def series_count(self) -> int:
         """How many series are known."""
         return self.store.count()

@@ -61,6 +61,9 @@ class Feed(Protocol):
     def series_count(self) -> int:
         """How many series are known."""
 
+    def newest_ms(self) -> int:
+        """Start of the newest window that is known; 0 without any."""
+
     def now_ms(self) -> int:
         """The clock."""
 
@@ -128,6 +131,10 @@ class LiveFeed:
     def version(self) -> int:
         """Another number after every change."""
         return self._version
+
+    def newest_ms(self) -> int:
+        """Start of the newest window that is known; 0 without any."""
+        return self._store.newest_ms
 
     def series_count(self) -> int:
         """How many series are known."""

@@ -1,0 +1,43 @@
+"""The terminal dashboard. It draws what the feed says; nothing here knows the worker, or writes to Kafka.
+
+when      which time is on screen        board, item, detail   a view as plain data
+chart     drawings into rectangles       table, widget, pane   Textual's part
+app       keys, and when to draw again   raw                   the log behind a spike
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+from stream_monitor.errors import UsageError
+from stream_monitor.feed import LiveFeed
+from stream_monitor.settings import Settings
+
+
+def run(settings: Settings) -> int:
+    """Show the dashboard until it is quit; returns 0. Raises UsageError where there is no terminal."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("tui needs a terminal; for a browser there is tui --serve, for a file there is report")
+    from stream_monitor.tui.app import MonitorApp
+    from stream_monitor.tui.memory import default_path
+
+    app = MonitorApp(
+        LiveFeed(settings),
+        place=f"{settings.prefix} on {settings.broker}",
+        known=settings.known_components,
+        memory=default_path(),
+    )
+    return app.run() or 0
+
+
+def serve(settings: Settings, host: str, port: int) -> int:
+    """The same in a browser, until Ctrl-C; returns 0. Raises UsageError where textual-serve is not installed."""
+    try:
+        from textual_serve.server import Server
+    except ModuleNotFoundError:
+        raise UsageError("tui --serve needs textual-serve: pip install 'stream-monitor[serve]'") from None
+    command = [sys.executable, "-m", "stream_monitor", "tui"]
+    command += ["--broker", settings.broker, "--prefix", settings.prefix]
+    Server(shlex.join(command), host=host, port=port, title="stream-monitor").serve()
+    return 0
