@@ -316,7 +316,7 @@ class Timeline(Line):
             row = windows.get(start)
             if row is not None and (shorter_ms is None or start + size_ms <= end_ms):
                 yield row
-            elif shorter_ms is not None and self.rows[shorter_ms]:
+            elif shorter_ms is not None and (self.rows[shorter_ms] or self.rows[MINUTE_MS]):
                 yield from self._rows(start, min(start + size_ms, end_ms), shorter_ms)
 
 

@@ -63,6 +63,11 @@ class MonitorApp(Dashboard):
         Binding("escape", "back", show=False),
     ]
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """What is about the tabs does nothing while a log record is in front of them."""
+        is_ours = hasattr(MonitorApp, f"action_{action}") and f"action_{action}" in vars(MonitorApp)
+        return not (isinstance(self.screen, RawScreen) and is_ours and action not in ("help", "dark"))
+
     # --- Where to look ----------------------------------------------------------------------------
 
     def action_tab(self, tab: str) -> None:

@@ -121,7 +121,8 @@ def draw(drawing: Drawing, width: int, height: int, palette: Palette, cursor: in
         lines = _nothing(width, height, palette)
     else:
         lines = _plotted(drawing, width, height, palette, cursor)
-    return [*lines, *([[Segment(" " * width)]] * (height - len(lines)))][:height]
+    lines = [Segment.adjust_line_length(line, width) for line in lines[:height]]
+    return [*lines, *([[Segment(" " * width)]] * (height - len(lines)))]
 
 
 def nice_top(value: float) -> float:
@@ -253,9 +254,9 @@ def _last(values: Values) -> float | None:
 
 def _names_width(drawing: Lines, width: int) -> int:
     """Of the names at the curves' ends; none where there is one curve, or little room."""
-    if len(drawing.curves) < 2 or width < 40:
+    if len(drawing.curves) < 2 or width < 26:
         return 0
-    return min(26, width // 3)
+    return min(26, max(13, width // 3))
 
 
 def _named(lines: list[Line], drawing: Lines, width: int, rows: int, top: float) -> list[Line]:
@@ -394,25 +395,19 @@ def _shares(drawing: Shares, width: int, height: int, palette: Palette) -> list[
     rows = list(drawing.rows)
     if not rows:
         return [[Segment(fit(f" {drawing.empty}", width), palette.dim)]]
-    left_out = len(rows) - height if len(rows) > height else 0
-    if left_out:
-        left_out += 1
-        rows = rows[: height - 1]
+    left_out = len(rows) - height + 1 if len(rows) > height > 1 else 0
+    rows = rows[: len(rows) - left_out]
     said = max(len(row.said) for row in rows)
     names = min(max(len(row.name) + len(row.mark) + 1 for row in rows), max(8, width * 45 // 100))
     room = width - names - said - 2
+    said = said if room >= 3 else max(0, width - names - 2)
     lines: list[Line] = []
     for row in rows:
         name = f"{row.mark} {clean(row.name)}" if row.mark else clean(row.name)
         line = [Segment(fit(name, names) + " ", row.style if row.mark else palette.text)]
         if room >= 3:
             line.append(Segment(bar(row.ratio or 0.0, room), row.style))
-        line.append(
-            Segment(
-                " " + fit(row.said or DASH, width - names - 2 - max(0, room) if room < 3 else said, right=True),
-                palette.dim,
-            )
-        )
+        line.append(Segment(" " + fit(row.said or DASH, said, right=True), palette.dim))
         lines.append(line)
     if left_out:
         lines.append([Segment(fit(f"and {left_out} more", width), palette.dim)])

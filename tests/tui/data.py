@@ -5,7 +5,7 @@ Seeded: the same records whenever they are asked for. The clock stands at NOW.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -27,26 +27,23 @@ NOW = 1_705_314_642_000
 Folded = dict[tuple[str, tuple[str, ...], int], Aggregate]
 
 
-def folded(
-    records: Iterable[Recorded], offsets: dict[str, int], raw: dict[tuple[str, int], list[RawRecord]]
-) -> Folded:
-    """Windows by (kind, labels, start), of records on partition 0 of their topics."""
+def folded(records: Sequence[Recorded], raw: dict[tuple[str, int], list[RawRecord]]) -> Folded:
+    """Windows by (kind, labels, start), of records on partition 0 of their topics; `raw` gets the records."""
     found: Folded = {}
-    for record in records:
-        name = record.topic.removeprefix("logs.")
-        kind, offset = KINDS[name], offsets.get(name, 0)
-        offsets[name] = offset + 1
-        raw.setdefault((name, 0), []).append(
-            RawRecord(0, offset, record.timestamp_ms, (record.key or "").encode(), record.value,
-                      (("ce_type", b"log." + name.encode()),))
-        )  # fmt: skip
-        lines = kind.decode([record.value], np.array([record.timestamp_ms])).lines
-        if not len(lines):
-            continue
-        labels = tuple(column[0] for column in lines.labels)
-        place = (name, labels, window_start(int(lines.timestamp_ms[0])))
-        whole = found.setdefault(place, Aggregate.empty(kind))
-        fold(kind, [whole], np.zeros(1, np.int64), lines, 0, np.array([offset]))
+    for name, kind in KINDS.items():
+        mine = [record for record in records if record.topic == f"logs.{name}"]
+        headers = (("ce_type", b"log." + name.encode()),)
+        raw[name, 0] = [
+            RawRecord(0, n, r.timestamp_ms, (r.key or "").encode(), r.value, headers) for n, r in enumerate(mine)
+        ]
+        decoded = kind.decode([r.value for r in mine], np.array([r.timestamp_ms for r in mine]))
+        lines, windows, which = decoded.lines, {}, []
+        for row, at in enumerate(lines.timestamp_ms.tolist()):
+            place = (name, tuple(column[row] for column in lines.labels), window_start(at))
+            which.append(windows.setdefault(place, len(windows)))
+        wholes = [Aggregate.empty(kind) for _ in windows]
+        fold(kind, wholes, np.array(which), lines, 0, np.asarray(decoded.rows))
+        found |= zip(windows, wholes, strict=True)
     return found
 
 
@@ -67,8 +64,8 @@ ALERTS = tuple(
          "topic": "events"}, "entity": "event-processor/events", "state": "firing", "severity": "critical",
          "since": "2024-01-15T10:12:00Z", "at": "2024-01-15T10:12:00Z", "value": 61250,
          "summary": "lag of event-processor/events is 61,250 and grows: about 4 minutes behind", "more": 1},
-        {"v": 1, "rule": "error-rate", "kind": "airflow", "labels": {"dag_id": "etl_orders", "task_id": "transform"},
-         "entity": "etl_orders/transform", "state": "resolved", "severity": "warning",
+        {"v": 1, "rule": "error-rate", "kind": "airflow", "labels": {"dag_id": "etl_orders",
+         "task_id": "transform"}, "entity": "etl_orders/transform", "state": "resolved", "severity": "warning",
          "since": "2024-01-15T08:02:00Z", "at": "2024-01-15T08:41:00Z", "value": 0.02,
          "summary": "2.0 % of runs failed, below 5 % for 5 minutes"},
     )
@@ -81,11 +78,10 @@ def hour() -> tuple[list[bytes], dict[tuple[str, int], list[RawRecord]]]:
     incident = Incident("consumer-lag", NOW - 30 * MINUTE_MS, NOW - 2 * MINUTE_MS)
     pipeline = SimulatedPipeline(7, (12.0, 60.0, 48.0), (incident,))
     raw: dict[tuple[str, int], list[RawRecord]] = {}
-    offsets: dict[str, int] = {}
     first = window_start(NOW - HOUR_MS)
     records = [record for start in range(first, NOW, MINUTE_MS) for record in pipeline.minute(start)]
     done = [record for record in records if record.timestamp_ms <= NOW]
-    return values_of(folded(done, offsets, raw)), raw
+    return values_of(folded(done, raw)), raw
 
 
 def feed(values: Sequence[bytes] | None = None, alerts: Sequence[bytes] = ALERTS) -> FixedFeed:
