@@ -41,6 +41,10 @@ bench-scale: $(DEV) ## what more series, partitions, bytes and workers cost
 bench-steady: $(DEV) ## what steady traffic costs: the worker, the broker, every topic
 	$(BIN)/python -m bench.steady
 
+.PHONY: bench-tui
+bench-tui: $(DEV)  ## the dashboard with 2,000 series that change every second
+	$(BIN)/python -m bench.tui
+
 bench-latency: $(DEV) ## from a log's produce to its provisional window
 	$(BIN)/python -m bench.latency
 

@@ -208,7 +208,7 @@ def tui(serve: bool, host: str | None, port: int | None, **flags: Any) -> int:
     settings = _settings(**flags)
     if serve:
         return room.serve(settings, host or "127.0.0.1", port or 8000)
-    return room.run(settings)
+    return room.run(settings, on_signals())
 
 
 @cli.command()

@@ -109,6 +109,8 @@ def test_no_broker(arguments, tmp_path):
         (("topics", "apply", "--replication-factor", "0"), "-1 (the broker's default) or 1 to 32767"),
         (("topics", "apply", "--replication-factor", "99999"), "replication-factor"),
         (("report", "--interval", "5"), "--interval goes with --server"),
+        (("tui", "--port", "80"), "--host and --port go with --serve"),
+        (("tui",), "tui needs a terminal"),
         (("report", "--server", "--interval", "inf"), "interval"),
         (("report", "--known-components", "nonsense"), "'nonsense' is not kind:entity"),
         (("report", "--known-components", "airflow:a,spark:b"), "'spark:b' is not kind:entity"),
@@ -324,5 +326,5 @@ def test_a_second_worker_on_one_datadir_or_on_the_stand_in_is_refused(embedded, 
 def test_help_is_quick_to_read():
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("worker", "report", "replay", "simulate", "topics", "dlq", "demo"):
+    for command in ("worker", "report", "replay", "simulate", "topics", "dlq", "demo", "tui"):
         assert f"  {command} " in out

@@ -9,24 +9,33 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 
 from stream_monitor.errors import UsageError
 from stream_monitor.feed import LiveFeed
 from stream_monitor.settings import Settings
 
+_SWITCH_S = 0.0005
+"""How soon a thread that works gives way: an app's loop asks for it many times while it answers one key."""
 
-def run(settings: Settings) -> int:
-    """Show the dashboard until it is quit; returns 0. Raises UsageError where there is no terminal."""
+
+def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
+    """Show the dashboard until it is quit, or `stopped()`; returns 0.
+
+    Raises UsageError where there is no terminal.
+    """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("tui needs a terminal; for a browser there is tui --serve, for a file there is report")
     from stream_monitor.tui.app import MonitorApp
     from stream_monitor.tui.memory import default_path
 
+    sys.setswitchinterval(_SWITCH_S)
     app = MonitorApp(
         LiveFeed(settings),
         place=f"{settings.prefix} on {settings.broker}",
         known=settings.known_components,
         memory=default_path(),
+        stopped=stopped,
     )
     return app.run() or 0
 

@@ -7,7 +7,7 @@ keys ─────────────▲
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from textual import work
@@ -50,10 +50,12 @@ class Dashboard(App[int]):
         known: Sequence[str] = (),
         memory: Path | None = None,
         folder: Path | None = None,
+        stopped: Callable[[], bool] = lambda: False,
         inline: bool = False,
     ) -> None:
         """`place`: the broker and prefix, for the eye. `memory`: a file, None: forget everything. `folder`: for
-        exports, the current one if None. `inline`: compute in the app's own thread, for tests.
+        exports, the current one if None. `stopped`: a signal has come. `inline`: compute in the app's own thread,
+        for tests.
         """
         super().__init__()
         self.register_theme(DARK)
@@ -70,6 +72,7 @@ class Dashboard(App[int]):
         self.paused_ms: int | None = None
         self.board: Board | None = None
         self.cursor: int | None = None
+        self._stopped = stopped
         self._wanted, self._busy, self._was_version = True, False, -1
         self._next_s = 0.0
         self._ticked_s = time.monotonic()
@@ -117,6 +120,9 @@ class Dashboard(App[int]):
         return dimmed(palette) if self.feed.state().phase == "lost" else palette
 
     def _tick(self) -> None:
+        if self._stopped():
+            self.exit(0)
+            return
         now = time.monotonic()
         elapsed_ms, self._ticked_s = (now - self._ticked_s) * 1000, now
         if self.when.plays:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from pytest_textual_snapshot import SVGImageExtension
+from pytest_textual_snapshot import SVGImageExtension, normalize_svg
 
 from stream_monitor.feed import FeedState
 from stream_monitor.tui.pane import TABS
 from tests.tui import data
-from tests.tui.apps import app_of, run
+from tests.tui.apps import app_of, run, settled
 
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x60": (200, 60)}
 NOW = data.NOW
@@ -25,7 +25,7 @@ def screens(snapshot):
     kept = snapshot.use_extension(SVGImageExtension)
 
     def compare(app, name):
-        assert app.export_screenshot() == kept(name=name), f"{name} looks otherwise"
+        assert normalize_svg(app.export_screenshot()) == kept(name=name), f"{name} looks otherwise"
 
     return compare
 
@@ -34,8 +34,10 @@ def screens(snapshot):
 def test_tabs(screens, size):
     async def look(app, pilot):
         for number, tab in enumerate(TABS, 1):
-            await pilot.press(str(number), *(["down"] if tab == "logs" else []))
-            await pilot.pause()
+            for key in (str(number), *(["down"] if tab == "logs" else [])):
+                await pilot.press(key)
+                await pilot.pause()
+            await settled(pilot)
             screens(app, f"{tab}-{size}")
 
     run(app_of(), look, SIZES[size])
@@ -62,7 +64,7 @@ def test_edges(screens, edges):
         for name, state in edges.items():
             feed.now = state(usual)
             app.want()
-            await pilot.pause()
+            await settled(pilot)
             screens(app, name)
 
     run(app_of(feed), look, SIZES["80x24"])
@@ -81,8 +83,10 @@ def test_after_keys(screens):
             "raw": ["v", "3", "end", "enter"],
             "light": ["escape", "1", "d"],
         }.items():
-            await pilot.press(*keys)
-            await pilot.pause()
+            for key in keys:
+                await pilot.press(key)
+                await pilot.pause()
+            await settled(pilot)
             screens(app, name)
 
     run(app_of(), look, SIZES["80x24"])
