@@ -213,9 +213,7 @@ def main() -> None:
         load.start()
         terminal = Terminal(settings, Path(folder), (120, 40))
         first = terminal.read(60, re.compile(rb"component-0"))
-        print(
-            f"{datetime.now(UTC):%Y-%m-%d %H:%M} {asked.series} series: rows on the screen {first or 60:.2f} s after start"
-        )
+        print(f"{datetime.now(UTC):%F %H:%M} {asked.series} series on the screen {first or 60:.2f} s after start")
         terminal.read(20)
         for _ in range(asked.sort):
             terminal.press(b"s")

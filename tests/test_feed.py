@@ -9,6 +9,8 @@ from confluent_kafka import KafkaException
 
 from stream_monitor import clients, topics, wire
 from stream_monitor.broker import EmbeddedBroker, free_port
+from stream_monitor.core.aggregate import merged
+from stream_monitor.core.metric import Metric
 from stream_monitor.core.snapshot import Range
 from stream_monitor.core.view import Query
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
@@ -29,9 +31,9 @@ def now_ms():
     return time.time_ns() // 1_000_000
 
 
-def pipeline_until(now, hours=1.0):
+def pipeline_until(now, hours=1.0, rate=4.0):
     """Windows of the last hours: minutes, of a simulated pipeline."""
-    pipeline = SimulatedPipeline(3, (4.0, 20.0, 16.0))
+    pipeline = SimulatedPipeline(3, (rate, rate * 5, rate * 4))
     first = window_start(now - round(hours * HOUR_MS))
     records = [record for start in range(first, now, MINUTE_MS) for record in pipeline.minute(start)]
     return folded([record for record in records if record.timestamp_ms <= now], {})
@@ -68,9 +70,10 @@ def test_history_then_what_comes_then_the_past(broker, make_settings):
     settings, now = make_settings(broker), now_ms()
     windows = pipeline_until(now, 2.0)
     values = values_of(windows, now_ms=now)
-    closed, open_ = values[: len(values) // 2], values[len(values) // 2 :]
-    publish(settings, closed)
-    publish(settings, open_, "metrics.live")
+    opens_ms = now - 20 * MINUTE_MS
+    publish(settings, values_of({place: w for place, w in windows.items() if place[2] < opens_ms}, now_ms=now))
+    still_open = {place: w for place, w in windows.items() if place[2] >= opens_ms}
+    publish(settings, values_of(still_open, now_ms=now), "metrics.live")
     producer = clients.producer(settings)
     for alert in ALERTS:
         producer.produce(settings.topic("alerts"), alert, b"k", timestamp=now)
@@ -99,8 +102,8 @@ def test_history_then_what_comes_then_the_past(broker, make_settings):
 
         newer = pipeline_until(now, 0.02)
         before, version = feed.state().records, feed.version()
-        publish(settings, values_of({(k, ("new", *labels[1:]), s): w for (k, labels, s), w in newer.items()}, now_ms=now),
-                "metrics.live")  # fmt: skip
+        renamed = {(kind, ("new", *labels[1:]), start): whole for (kind, labels, start), whole in newer.items()}
+        publish(settings, values_of(renamed, now_ms=now), "metrics.live")
         wait_for(lambda: feed.version() > version and feed.state().records > before, 10)
         wait_for(lambda: any(labels[0] == "new" for _, labels in feed.view(query).series), 10)
 
@@ -108,7 +111,7 @@ def test_history_then_what_comes_then_the_past(broker, make_settings):
 def test_days_hours_and_minutes_make_one_range(embedded, make_settings):
     """Thirty hours: a day's row, hours' rows, the minutes since; the same numbers as all minutes."""
     settings, now = make_settings(embedded), now_ms()
-    windows = pipeline_until(now, 30.0)
+    windows = pipeline_until(now, 30.0, 0.4)
     values = values_of(windows, now_ms=now)
     recent = window_start(now, HOUR_MS)
     publish(settings, [value for value in values if wire.metric_from(value, KINDS).start_ms >= recent])
@@ -124,9 +127,6 @@ def test_days_hours_and_minutes_make_one_range(embedded, make_settings):
 
 def rows_of(windows, size, until):
     """The longer rows of the windows whose end is past."""
-    from stream_monitor.core.aggregate import merged
-    from stream_monitor.core.metric import Metric
-
     parts = {}
     for (kind, labels, start), whole in windows.items():
         settled = merged(KINDS[kind], [whole])

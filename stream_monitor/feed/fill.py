@@ -21,8 +21,10 @@ _SLACK_MS = 5 * MINUTE_MS
 _LATE_MS = HOUR_MS + 10 * MINUTE_MS
 """Corrections of a window come within the worker's lateness, an hour unless it is set otherwise."""
 _LIVE_MS = 15 * MINUTE_MS
+_LIVE_ALL = 50_000
+"""Of more provisional results those since each partition's newest closed minute are read."""
 _LIVE_MOST = 500_000
-"""Of more provisional results those of the last quarter of an hour are read."""
+"""Of more than that, too, those of the last quarter of an hour."""
 
 _NEVER = math.inf
 
@@ -62,8 +64,10 @@ class Fill:
     def read_live(self, query: Query, now_ms: int) -> None:
         """Read the provisional results of what has not closed yet."""
         partitions = self._reader.partitions(LIVE)
-        first = max(query.from_ms, now_ms - HOUR_MS)
-        since = [max(first, self._newest_of(MINUTE_MS, p, first)) for p in range(partitions)]
+        first = max(query.from_ms, window_start(now_ms - HOUR_MS))
+        since = [first] * partitions
+        if self._reader.distance(LIVE, since) > _LIVE_ALL:
+            since = [max(first, self._newest_of(MINUTE_MS, p, first)) for p in range(partitions)]
         if self._reader.distance(LIVE, since) > _LIVE_MOST:
             since = [max(start, now_ms - _LIVE_MS) for start in since]
         for _, values in self._reader.before(LIVE, since):

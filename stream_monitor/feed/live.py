@@ -38,6 +38,8 @@ _QUIET_S = 2.0
 _PROBE_S = 2.0
 _AGAIN_S = 1.0
 _TIDY_S = 30.0
+_LEAVE_S = 2.0
+"""The thread may wait for a broker that is away; it ends with the process."""
 _ALERTS_MS = 30 * DAY_MS
 _SKEW_SEEN_S = 15.0
 """A skew is reported for this long after it was last seen."""
@@ -122,7 +124,7 @@ class LiveFeed:
         """Read no more; returns within a few seconds."""
         self._over.set()
         if self._thread is not None:
-            self._thread.join(timeout=5)
+            self._thread.join(timeout=_LEAVE_S)
 
     def now_ms(self) -> int:
         """The clock."""

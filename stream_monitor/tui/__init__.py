@@ -48,5 +48,7 @@ def serve(settings: Settings, host: str, port: int) -> int:
         raise UsageError("tui --serve needs textual-serve: pip install 'stream-monitor[serve]'") from None
     command = [sys.executable, "-m", "stream_monitor", "tui"]
     command += ["--broker", settings.broker, "--prefix", settings.prefix]
+    if settings.known_components:
+        command += ["--known-components", ",".join(settings.known_components)]
     Server(shlex.join(command), host=host, port=port, title="stream-monitor").serve()
     return 0

@@ -46,7 +46,7 @@ class MonitorApp(Dashboard):
         Binding("e", "export", "export"),
         Binding("q", "quit", "quit"),
         Binding("S", "sort(0)", show=False),
-        Binding("colon", "command_palette", show=False),
+        Binding("colon,ctrl+p", "command_palette", show=False),
         Binding("plus,equals_sign", "longer(1)", show=False),
         Binding("minus", "longer(-1)", show=False),
         Binding("r", "refresh", show=False),

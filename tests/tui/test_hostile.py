@@ -7,6 +7,7 @@ import pytest
 from rich.cells import cell_len
 
 from stream_monitor import wire
+from stream_monitor.core.aggregate import Aggregate
 from stream_monitor.core.metric import Metric
 from stream_monitor.core.window import MINUTE_MS, window_start
 from stream_monitor.feed import FixedFeed, RawRecord
@@ -20,10 +21,12 @@ from tests.tui.test_chart import HOSTILE
 
 NAMES = [name.encode("utf-8", "replace").decode() for name in HOSTILE if name]
 LINES = {
-    "airflow": lambda name: {"dag_id": name, "task_id": name, "duration": 3, "level": "ERROR", "exc_type": "E" * 150},
-    "kafka": lambda name: {"consumer_group": name, "topic": name, "partition": 0, "consumer_lag": 5, "latency_ms": 3,
-                           "messages_per_second": 7, "level": "ERROR"},
-    "ml": lambda name: {"service": name, "model_version": name, "prediction": name, "confidence": 0.5, "latency_ms": 3},
+    "airflow": lambda name: {"dag_id": name, "task_id": name, "duration": 3, "level": "ERROR",
+                             "exc_type": "E" * 150},
+    "kafka": lambda name: {"consumer_group": name, "topic": name, "partition": 0, "consumer_lag": 5,
+                           "latency_ms": 3, "messages_per_second": 7, "level": "ERROR"},
+    "ml": lambda name: {"service": name, "model_version": name, "prediction": name, "confidence": 0.5,
+                        "latency_ms": 3},
 }  # fmt: skip
 
 
@@ -55,8 +58,6 @@ def hostile_feed():
 
 def blank(kind):
     """A window without records."""
-    from stream_monitor.core.aggregate import Aggregate
-
     whole = Aggregate.empty(KINDS[kind])
     return wire.metric_value(Metric(KINDS[kind], ("a", "b"), 0, MINUTE_MS, True, whole), "t")
 
