@@ -15,7 +15,8 @@ demo: $(RUN)       ## everything on this machine: broker, logs, worker, and what
 	$(BIN)/stream-monitor demo
 
 test: $(DEV)       ## the tests (real-Kafka ones are skipped by name where no Kafka can be had)
-	$(BIN)/python -m pytest -q -n 2 -m "not broker and not kafka"
+	$(BIN)/python -m pytest -q -n 2 -m "not broker and not kafka and not screen"
+	$(BIN)/python -m pytest -q -n 2 -m screen
 	$(BIN)/python -m pytest -m "broker or kafka"
 
 .PHONY: bench-report

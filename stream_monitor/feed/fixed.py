@@ -8,12 +8,10 @@ from stream_monitor.core.record import Kind
 from stream_monitor.core.view import Query, View
 from stream_monitor.errors import MonitorError
 from stream_monitor.feed.alert import AlertLine
-from stream_monitor.feed.raw import Excerpt, RawRecord
+from stream_monitor.feed.raw import NEIGHBOURS, Excerpt, RawRecord
 from stream_monitor.feed.state import FeedState
 from stream_monitor.feed.store import Store
 from stream_monitor.kinds import KINDS
-
-NEIGHBOURS = 5
 
 
 class FixedFeed:

@@ -262,15 +262,16 @@ class LiveFeed:
             self._version += 1
 
     def _take(self, batch: Batch) -> None:
-        values = [value for (topic, _), value in batch if topic != ALERTS]
+        opens = [value for (topic, _), value in batch if topic == LIVE]
+        closed = [value for (topic, _), value in batch if topic not in (LIVE, ALERTS)]
         alerts = [value for (topic, _), value in batch if topic == ALERTS]
         if alerts:
             self._store.take_alerts(alerts)
-        if values:
-            newest = self._store.take(values)
-            now = self.now_ms()
-            if newest:
+        if opens or closed:
+            self._store.take(closed)
+            newest, now = self._store.take(opens), self.now_ms()
+            if newest:  # only what is still open says what the producers' clocks say
                 self._skew = (skew(newest, now), time.monotonic())
-            records = self._state.records + len(values)
+            records = self._state.records + len(opens) + len(closed)
             self._state = replace(self._state, last_record_ms=now, records=records)
         self._version += 1

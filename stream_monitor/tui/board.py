@@ -11,7 +11,7 @@ from stream_monitor.core.timeline import LineView, Merged, Part
 from stream_monitor.core.view import Query, View, matches
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS
 from stream_monitor.feed import AlertLine, FeedState
-from stream_monitor.tui.chart import Axis, Bands, Bars, Curve, Drawing, Lines, Share, Shares, Stack
+from stream_monitor.tui.drawing import Axis, Bands, Bars, Curve, Drawing, Lines, Share, Shares, Stack
 from stream_monitor.tui.item import Item, Place, places_of, whole_steps
 from stream_monitor.tui.palette import Palette
 from stream_monitor.tui.text import DASH, clock, day, length, percent, short, span

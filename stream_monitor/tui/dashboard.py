@@ -117,9 +117,16 @@ class Dashboard(App[int]):
         palette = palette_of(self.theme_variables, dark=self.current_theme.dark)
         return dimmed(palette) if self.feed.state().phase == "lost" else palette
 
+    @property
+    def _is_up(self) -> bool:
+        """It is not on its way out: a timer or a thread may come too late."""
+        return self.is_running and bool(self.query("#top"))
+
     def _tick(self) -> None:
         if self._stopped():
             self.exit(0)
+            return
+        if not self._is_up:
             return
         now = time.monotonic()
         elapsed_ms, self._ticked_s = (now - self._ticked_s) * 1000, now
@@ -163,8 +170,10 @@ class Dashboard(App[int]):
 
     def _apply(self, board: Board, wish: Wish, cost_s: float) -> None:
         self._busy = False
+        if not self._is_up:
+            return
         self._next_s = time.monotonic() + max(self._memory.interval_s - TICK_S / 2, BUSY * cost_s)
-        if wish.tab != self.tab or not self.is_running:
+        if wish.tab != self.tab:
             self._wanted = True
             return
         self.board = board

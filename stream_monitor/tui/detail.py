@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from stream_monitor.core.distribution import BINS
 from stream_monitor.core.timeline import LineView
 from stream_monitor.tui.board import UNITS, Chart, axis_of, bands
-from stream_monitor.tui.chart import Axis, Bands, Bars, Curve, Lines, Share, Shares
+from stream_monitor.tui.drawing import Axis, Bands, Bars, Curve, Lines, Share, Shares
 from stream_monitor.tui.item import Item
 from stream_monitor.tui.palette import MARKS, Palette
 from stream_monitor.tui.text import ago, length, percent, short, span

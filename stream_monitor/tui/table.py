@@ -176,14 +176,18 @@ class Table(ScrollView, Generic[Item], can_focus=True):
             return
         self._at = max(0, min(index, len(self.items) - 1))
         self._cursor_key = self._key(self.items[self._at])
-        height = max(1, self.size.height - 1)
-        top = self.scroll_offset.y
+        self._into_sight()
+        if self.max_scroll_y < len(self.items) + 1 - self.size.height:  # it is not laid out for these rows yet
+            self.call_after_refresh(self._into_sight)
+        self.refresh()
+        self.post_message(self.Moved(self, self.items[self._at]))
+
+    def _into_sight(self) -> None:
+        height, top = max(1, self.size.height - 1), self.scroll_offset.y
         if self._at < top:
             self.scroll_to(y=self._at, animate=False)
         elif self._at >= top + height:
             self.scroll_to(y=self._at - height + 1, animate=False)
-        self.refresh()
-        self.post_message(self.Moved(self, self.items[self._at]))
 
     def action_move(self, by: int) -> None:
         """Up or down."""

@@ -9,7 +9,8 @@ from rich.cells import cell_len
 from rich.style import Style
 
 from stream_monitor.tui.canvas import Canvas, bar, spark, squeeze
-from stream_monitor.tui.chart import Axis, Bands, Bars, Curve, Lines, Share, Shares, Stack, Words, draw, nice_top
+from stream_monitor.tui.chart import draw, nice_top
+from stream_monitor.tui.drawing import Axis, Bands, Bars, Curve, Lines, Share, Shares, Stack, Words
 from stream_monitor.tui.palette import DARK, palette_of
 from stream_monitor.tui.text import ago, clean, fit, length, percent, short, span
 

@@ -29,6 +29,8 @@ LINES = {
                         "latency_ms": 3},
 }  # fmt: skip
 
+pytestmark = pytest.mark.screen
+
 
 def hostile_feed():
     """Each name in each kind, in an alert, and in the logs."""
@@ -62,7 +64,7 @@ def blank(kind):
     return wire.metric_value(Metric(KINDS[kind], ("a", "b"), 0, MINUTE_MS, True, whole), "t")
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+@pytest.mark.parametrize("size", [(80, 24), (160, 34)])
 def test_every_tab_and_record_stays_in_its_frame(size):
     async def look(app, pilot):
         def check():
@@ -75,7 +77,7 @@ def test_every_tab_and_record_stays_in_its_frame(size):
             await pilot.press(str(number))
             await pilot.pause()
             for _ in NAMES:
-                await pilot.press("down")
+                app.pane.table.action_move(1)
                 await pilot.pause()
                 check()
         await pilot.press("enter")
@@ -83,7 +85,7 @@ def test_every_tab_and_record_stays_in_its_frame(size):
         assert isinstance(app.screen, RawScreen)
         for _ in NAMES:
             check()
-            await pilot.press("right_square_bracket")
+            app.screen.action_exemplar(1)
             await pilot.pause()
         await pilot.press("escape", "1", "slash", *"[bold")
         await settled(pilot)

@@ -18,6 +18,8 @@ from tests.tui.apps import app_of, run, settled
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x60": (200, 60)}
 NOW = data.NOW
 
+pytestmark = pytest.mark.screen
+
 
 @pytest.fixture
 def screens(snapshot):
