@@ -24,7 +24,10 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
 
     Raises UsageError where there is no terminal.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    from textual import constants
+
+    in_browser = constants.DRIVER is not None  # textual-serve names its driver
+    if not (in_browser or (sys.stdin.isatty() and sys.stdout.isatty())):
         raise UsageError("tui needs a terminal; for a browser there is tui --serve, for a file there is report")
     from stream_monitor.tui.app import MonitorApp
     from stream_monitor.tui.memory import default_path

@@ -177,8 +177,7 @@ class Table(ScrollView, Generic[Item], can_focus=True):
         self._at = max(0, min(index, len(self.items) - 1))
         self._cursor_key = self._key(self.items[self._at])
         self._into_sight()
-        if self.max_scroll_y < len(self.items) + 1 - self.size.height:  # it is not laid out for these rows yet
-            self.call_after_refresh(self._into_sight)
+        self.call_after_refresh(self._into_sight)  # it may not be laid out for these rows yet
         self.refresh()
         self.post_message(self.Moved(self, self.items[self._at]))
 
