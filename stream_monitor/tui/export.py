@@ -56,7 +56,7 @@ def _item(item: Item) -> dict[str, Any]:
         "p99_ms": times[2],
         "max_ms": first.max if first.counts else None,
         "lag": item.lag,
-        "lag_max": item.gauge("consumer_lag", 2),
+        "lag_max": item.peak("consumer_lag"),
         "messages_per_second": item.throughput,
         "confidence_mean": confidence.mean if confidence else None,
         "confidence_p5": confidence.quantile(0.05) if confidence else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 from stream_monitor.core.aggregate import Aggregate
@@ -17,6 +18,10 @@ from stream_monitor.core.window import MINUTE_MS
 
 RECENT_MS = 5 * MINUTE_MS
 """What a rate of now is taken over, or one step, where that is longer."""
+
+
+RECENT_PARTS = 5
+"""Steps that a gauge of now is looked for in: not the whole range, which would have to be decoded for a sort."""
 
 
 class Place(NamedTuple):
@@ -93,22 +98,34 @@ class Item:
         """errors / of."""
         return self.line.sums.error_ratio
 
-    def gauge(self, name: str, field: int = 1) -> float | None:
-        """A gauge's latest (field 1) or highest (2) values, over its keys: their sum."""
+    def peak(self, name: str) -> float | None:
+        """A gauge's highest value of each key in the range, added up."""
         if name not in self.line.kind.gauges:
             return None
         gauge = self.line.whole.gauges[self.line.kind.gauges.index(name)]
-        return sum(value[field] for value in gauge.values()) if gauge else None
+        return sum(value[2] for value in gauge.values()) if gauge else None
+
+    def latest(self, name: str) -> float | None:
+        """A gauge's latest value of each key in the last RECENT_PARTS steps with data, added up."""
+        if name not in self.line.kind.gauges:
+            return None
+        index = self.line.kind.gauges.index(name)
+        found: dict[str, float] = {}
+        recent = islice((part for part in reversed(self.line.parts) if part is not None), RECENT_PARTS)
+        for part in recent:
+            for key, value in part.aggregate.gauges[index].items():
+                found.setdefault(key, value[1])
+        return sum(found.values()) if found else None
 
     @cached_property
     def lag(self) -> float | None:
         """The latest of each partition, added up."""
-        return self.gauge("consumer_lag")
+        return self.latest("consumer_lag")
 
     @cached_property
     def throughput(self) -> float | None:
         """Messages per second: the latest of each partition, added up."""
-        return self.gauge("messages_per_second")
+        return self.latest("messages_per_second")
 
     @cached_property
     def lag_seconds(self) -> float | None:
