@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.segment import Segment
 from rich.style import Style
@@ -69,11 +69,12 @@ class Canvas:
         ]
 
 
-def runs(cells: object) -> Line:
+def runs(cells: Iterable[tuple[str, Style | None]]) -> Line:
     """(character, style) pairs as segments, one for each run of a style."""
     line: Line = []
-    text, current = "", None
-    for char, style in cells:  # type: ignore[attr-defined]
+    text = ""
+    current: Style | None = None
+    for char, style in cells:
         if text and style != current:
             line.append(Segment(text, current))
             text = ""

@@ -15,7 +15,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from stream_monitor.tui.canvas import EIGHTHS, Canvas, Line, bar, runs, squeeze
-from stream_monitor.tui.drawing import Axis, Bands, Bars, Curve, Drawing, Lines, Shares, Stack, Values, Words
+from stream_monitor.tui.drawing import Axis, Bands, Bars, Curve, Drawing, Lines, Shares, Stack, Values
 from stream_monitor.tui.palette import Palette
 from stream_monitor.tui.text import DASH, clean, fit
 
@@ -26,8 +26,6 @@ def draw(drawing: Drawing, width: int, height: int, palette: Palette, cursor: in
         return [[Segment(" " * max(0, width))] for _ in range(max(0, height))]
     if isinstance(drawing, Shares):
         lines = _shares(drawing, width, height, palette)
-    elif isinstance(drawing, Words):
-        lines = [[Segment(fit(clean(text), width), palette.text)] for text in drawing.lines[:height]]
     elif isinstance(drawing, Stack):
         lines = _stack(drawing, width, height, palette, cursor)
     elif not _has_data(drawing):

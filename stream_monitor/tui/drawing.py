@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rich.style import Style
 
@@ -85,11 +85,4 @@ class Shares:
     empty: str = "nothing"
 
 
-@dataclass(frozen=True)
-class Words:
-    """Lines of text."""
-
-    lines: Sequence[str] = field(default_factory=list)
-
-
-Drawing = Lines | Stack | Bands | Bars | Shares | Words
+Drawing = Lines | Stack | Bands | Bars | Shares

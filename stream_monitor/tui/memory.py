@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from platformdirs import user_state_path
@@ -51,8 +50,3 @@ def remember(path: Path | None, memory: Memory) -> None:
         beside = path.with_name(f"{path.name}.{os.getpid()}")
         beside.write_bytes(msgspec.json.format(msgspec.json.encode(memory), indent=1))
         beside.replace(path)
-
-
-def plain(value: Any) -> Any:
-    """For tests: the memory as plain data."""
-    return msgspec.to_builtins(value)
