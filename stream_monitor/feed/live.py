@@ -116,9 +116,10 @@ class LiveFeed:
         self.stop()
 
     def start(self) -> None:
-        """Begin to read."""
-        self._thread = Thread(target=self._run, name="feed", daemon=True)
-        self._thread.start()
+        """Begin to read; once."""
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name="feed", daemon=True)
+            self._thread.start()
 
     def stop(self) -> None:
         """Read no more; returns within a few seconds."""

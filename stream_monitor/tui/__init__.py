@@ -29,12 +29,14 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
     in_browser = constants.DRIVER is not None  # textual-serve names its driver
     if not (in_browser or (sys.stdin.isatty() and sys.stdout.isatty())):
         raise UsageError("tui needs a terminal; for a browser there is tui --serve, for a file there is report")
+    feed = LiveFeed(settings)
+    feed.start()  # it reads while the rest is imported
     from stream_monitor.tui.app import MonitorApp
     from stream_monitor.tui.memory import default_path
 
     sys.setswitchinterval(_SWITCH_S)
     app = MonitorApp(
-        LiveFeed(settings),
+        feed,
         place=f"{settings.prefix} on {settings.broker}",
         known=settings.known_components,
         memory=default_path(),
