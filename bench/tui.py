@@ -8,6 +8,7 @@ python -m bench.tui [--minutes 2] [--series 2000] [--sort p99]
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import os
 import pty
@@ -156,11 +157,19 @@ class Terminal:
         os.write(self._master, key)
 
     def end(self) -> None:
-        """q, and wait."""
+        """q, and wait; it is read until the end, or the app could not write its last screen."""
         self.press(b"q")
-        self.read(2)
-        self.process.terminate()
+        for _ in range(10):
+            if self.process.poll() is not None:
+                return
+            self.read_some(1)
+        self.process.kill()
         self.process.wait(10)
+
+    def read_some(self, seconds: float) -> None:
+        """Read; the other end may be closed."""
+        with contextlib.suppress(OSError):
+            self.read(seconds)
 
 
 KEYS = (
