@@ -15,8 +15,8 @@ demo: $(RUN)       ## everything on this machine: broker, logs, worker, and what
 	$(BIN)/stream-monitor demo
 
 test: $(DEV)       ## the tests (real-Kafka ones are skipped by name where no Kafka can be had)
-	$(BIN)/python -m pytest -q -n 2 -m "not broker and not kafka"
-	$(BIN)/python -m pytest -m "broker or kafka"
+	$(BIN)/python -m pytest -q -n 2 -m "not broker and not kafka and not screen and not slow"
+	$(BIN)/python -m pytest -v -n 2 --dist worksteal -m "broker or kafka or screen or slow"
 
 .PHONY: bench-report
 bench-report: $(DEV) ## how long the report of thirty days takes
@@ -54,6 +54,10 @@ bench-scale: $(DEV) ## what more series, partitions, bytes and workers cost
 
 bench-steady: $(DEV) ## what steady traffic costs: the worker, the broker, every topic
 	$(BIN)/python -m bench.steady
+
+.PHONY: bench-tui
+bench-tui: $(DEV)  ## the dashboard with 2,000 series that change every second
+	$(BIN)/python -m bench.tui
 
 bench-latency: $(DEV) ## from a log's produce to its provisional window
 	$(BIN)/python -m bench.latency

@@ -207,6 +207,24 @@ def report(component: str, hours: int, output: Any, server: bool, interval: floa
 
 @cli.command()
 @connection_options
+@click.option("--known-components", help="airflow:dag/task,kafka:group/topic,…  [those seen in the range]")
+@click.option("--serve", is_flag=True, help="In a browser, by textual-serve.")
+@click.option("--host", help="With --serve: where.  [127.0.0.1]")
+@click.option("--port", type=click.IntRange(1, 65535), help="With --serve.  [8000]")
+def tui(serve: bool, host: str | None, port: int | None, **flags: Any) -> int:
+    """The dashboard for a terminal. It reads; it writes nothing to Kafka."""
+    from stream_monitor import tui as room
+
+    if (host is not None or port is not None) and not serve:
+        raise click.UsageError("--host and --port go with --serve")
+    settings = _settings(**flags)
+    if serve:
+        return room.serve(settings, host or "127.0.0.1", port or 8000)
+    return room.run(settings, on_signals())
+
+
+@cli.command()
+@connection_options
 @click.option("--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option(
     "--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="The newest ones."

@@ -1,7 +1,7 @@
 """The demo: the embedded broker, a day of example logs that ends now, a live pipeline, the worker.
 
-On a terminal it shows the last hour again and again until Ctrl-C; elsewhere it waits until the example logs
-are in the metrics, prints the report of the day and ends.
+On a terminal it opens the dashboard until that is quit; elsewhere it waits until the example logs are in the
+metrics, prints the report of the day and ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stream_monitor import offsets, replay, report, topics
+from stream_monitor import offsets, replay, report, topics, tui
 from stream_monitor.broker import EmbeddedBroker, die_with_parent, free_port
 from stream_monitor.data import data_dir
 from stream_monitor.errors import MonitorError, UsageError
@@ -48,16 +48,13 @@ def run(*, rate: float, incident: str | None, stopped: Callable[[], bool]) -> in
 
 
 def _show(settings: Settings, worker: subprocess.Popen[bytes], stopped: Callable[[], bool]) -> int:
-    if not sys.stdout.isatty():
+    if stopped():
+        return 0
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return report.run(settings, hours=25)
-
-    def over() -> bool:
-        return stopped() or worker.poll() is not None
-
-    hint = f"Ctrl-C ends the demo; elsewhere: stream-monitor report --broker {settings.broker}"
-    report.serve(settings, over, hours=1, interval_s=2, hint=hint)
+    code = tui.run(settings, lambda: stopped() or worker.poll() is not None)
     _check(worker)
-    return 0
+    return code
 
 
 def _wait_processed(

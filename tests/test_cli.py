@@ -70,6 +70,7 @@ def start(*arguments, **environment):
     [("worker", "--http-port", 0), ("topics", "plan"), ("topics", "apply"), ("report",), ("dlq",),
      ("replay", "fixtures/bad_records.jsonl"), ("simulate",)],
 )  # fmt: skip
+@pytest.mark.slow
 def test_no_broker(arguments, tmp_path):
     code, _, error = run(
         *arguments, "--broker", NOWHERE,
@@ -109,6 +110,8 @@ def test_no_broker(arguments, tmp_path):
         (("topics", "apply", "--replication-factor", "0"), "-1 (the broker's default) or 1 to 32767"),
         (("topics", "apply", "--replication-factor", "99999"), "replication-factor"),
         (("report", "--interval", "5"), "--interval goes with --server"),
+        (("tui", "--port", "80"), "--host and --port go with --serve"),
+        (("tui",), "tui needs a terminal"),
         (("report", "--server", "--interval", "inf"), "interval"),
         (("report", "--known-components", "nonsense"), "'nonsense' is not kind:entity"),
         (("report", "--known-components", "airflow:a,spark:b"), "'spark:b' is not kind:entity"),
@@ -177,6 +180,7 @@ def test_a_signal_is_seen_and_one_that_is_ignored_stays_so(here):
 @pytest.mark.parametrize(
     ("arguments", "expected"), [(("report",), 130), (("report", "--server"), 0), (("dlq",), 130)]
 )
+@pytest.mark.slow
 def test_ctrl_c_while_it_waits_for_a_broker(arguments, expected):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -324,5 +328,5 @@ def test_a_second_worker_on_one_datadir_or_on_the_stand_in_is_refused(embedded, 
 def test_help_is_quick_to_read():
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("worker", "report", "replay", "simulate", "topics", "dlq", "demo"):
+    for command in ("worker", "report", "replay", "simulate", "topics", "dlq", "demo", "tui"):
         assert f"  {command} " in out

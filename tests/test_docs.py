@@ -33,7 +33,7 @@ def test_every_command_in_the_documents_is_there():
     named = set()
     for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         named |= set(re.findall(r"(?:^|`)stream-monitor ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE))
-    assert named >= {"worker", "report", "replay", "simulate", "topics", "dlq", "demo"}
+    assert named >= {"worker", "report", "replay", "simulate", "topics", "dlq", "demo", "tui"}
     assert named <= set(cli.commands)
 
 

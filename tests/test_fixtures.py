@@ -58,12 +58,14 @@ def fold(paths):
     return results
 
 
+@pytest.mark.slow
 def test_core_and_oracle_agree_on_every_window_of_the_fixtures():
     wanted = fixture_windows()
     assert len(wanted) > 10_000
     assert differences(fold(FIXTURES), wanted) == []
 
 
+@pytest.mark.slow
 def test_the_committed_fixtures_are_what_the_generator_and_the_oracle_write(tmp_path):
     fixtures = data_dir("fixtures")
     for script in ("make_fixtures.py", "expect.py"):

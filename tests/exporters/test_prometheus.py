@@ -72,6 +72,7 @@ def test_buckets_are_exact(minutes):
     assert total(found, "stream_monitor_ml_latency_seconds_sum") == pytest.approx(sum(every) / 1000, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_example_day_adds_up_in_any_order_and_twice():
     records = [wire.observed(value) for value in day()]
     rng, collector = random.Random(1), PipelineCollector(KINDS, correct_ms=48 * HOUR_MS, forget_ms=48 * HOUR_MS)

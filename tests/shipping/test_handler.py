@@ -184,6 +184,7 @@ class TestWithoutABroker:
             logger.info("%s", "x" * 10_000, extra={"dag_id": "d"})
         assert handler.counts["queued"] == 5
 
+    @pytest.mark.slow
     def test_a_full_spool_lets_the_oldest_go(self, logger, tmp_path, monkeypatch):
         monkeypatch.setattr("stream_monitor.shipping.spool.SEGMENT_BYTES", 20_000)
         monkeypatch.setattr("stream_monitor.shipping.window.WINDOW", 512)

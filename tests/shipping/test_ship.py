@@ -115,6 +115,7 @@ class Follower:
 
 class TestTails:
     @given(st.randoms(use_true_random=False))
+    @pytest.mark.slow
     def test_every_line_once_through_rotation_truncation_gzip_and_crashes(self, chance):
         """A repeat has the same id, and an id never stands for two lines."""
         import tempfile

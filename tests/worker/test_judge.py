@@ -86,6 +86,7 @@ def undisturbed():
     return bench.alerts()
 
 
+@pytest.mark.slow
 def test_each_incident_of_the_day_raises_its_alert_once(undisturbed):
     found = [(a.rule, a.entity, a.state) for a in undisturbed.values()]
     assert sorted(found) == [
@@ -124,6 +125,7 @@ def test_each_fires_within_its_rules_window_of_the_first_sign():
 
 
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.slow
 def test_cut_off_checkpoints_and_restores_change_nothing(seed, undisturbed):
     rng, bench = random.Random(seed), Bench(day())
     while bench.read(rng.choice((1, 50, 700))):
@@ -142,6 +144,7 @@ def test_cut_off_checkpoints_and_restores_change_nothing(seed, undisturbed):
     assert bench.alerts() == undisturbed
 
 
+@pytest.mark.slow
 def test_what_a_cut_off_checkpoint_had_sent_is_sent_again_by_the_next_owner(undisturbed):
     """The rows of a checkpoint reached the changelog, its transitions never reached Kafka."""
     bench = Bench(day())

@@ -175,6 +175,7 @@ def records(seed, latest_minutes):
     return order
 
 
+@pytest.mark.slow
 def test_within_lateness_the_order_of_reading_leaves_no_trace():
     order = records(1, 20)
     results = []
@@ -189,6 +190,7 @@ def test_within_lateness_the_order_of_reading_leaves_no_trace():
     assert all(result == results[0] for result in results)
 
 
+@pytest.mark.slow
 def test_beyond_lateness_nothing_is_lost():
     order = records(2, 180)
     for seed in range(20):

@@ -1,0 +1,337 @@
+"""A series' results in time, step by step, put together again only where something changed.
+
+    rows     days, hours and minutes, as they win (highest revision, final)
+    parts    |--|--|--|--|--|--|--|--|--|==|==|      one for each step of a range; None without data
+             `--------- closed ---------' tail       what closed keeps its parts and their merge
+
+A step takes the longest windows that lie in it, and shorter ones where a longer is missing; so nothing is counted
+twice. What a part costs to decode is paid when somebody asks for its aggregate, and not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from stream_monitor.core.aggregate import Aggregate, merged
+from stream_monitor.core.metric import SeriesId
+from stream_monitor.core.record import Kind
+from stream_monitor.core.snapshot import Range
+from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, SIZES_MS
+
+STEPS_MS = (MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS, HOUR_MS, 6 * HOUR_MS, DAY_MS)
+"""Each begins where a day (UTC) is divided by it without a rest."""
+
+TAIL = 2
+"""Steps at a range's end that are expected to change."""
+
+_NEXT_MS = {DAY_MS: HOUR_MS, HOUR_MS: MINUTE_MS}
+
+
+class Part(Protocol):
+    """Some results of one kind as one: a row, or several."""
+
+    @property
+    def records(self) -> int:
+        """Log lines folded."""
+
+    @property
+    def errors(self) -> int:
+        """Of `of`."""
+
+    @property
+    def of(self) -> int:
+        """What could have failed."""
+
+    @property
+    def volume(self) -> float:
+        """In the kind's unit."""
+
+    @property
+    def last_ms(self) -> int:
+        """Start of its latest minute that may have data."""
+
+    @property
+    def aggregate(self) -> Aggregate:
+        """All of it; not to be changed by whoever asks."""
+
+
+class Row(Part, Protocol):
+    """One window's result; never changes, it is replaced."""
+
+    @property
+    def start_ms(self) -> int:
+        """The window is [start_ms, start_ms + size_ms)."""
+
+    @property
+    def size_ms(self) -> int:
+        """One of SIZES_MS."""
+
+    @property
+    def final(self) -> bool:
+        """The window has closed."""
+
+
+class Merged:
+    """Several parts as one. The aggregate is made at the first question."""
+
+    __slots__ = ("_kind", "_parts", "_whole", "errors", "last_ms", "of", "records", "volume")
+
+    def __init__(self, kind: Kind, parts: Sequence[Part]) -> None:
+        self._kind = kind
+        self._parts = parts
+        self._whole: Aggregate | None = None
+        self.records = sum(part.records for part in parts)
+        self.errors = sum(part.errors for part in parts)
+        self.of = sum(part.of for part in parts)
+        self.volume = sum(part.volume for part in parts)
+        self.last_ms = max(part.last_ms for part in parts)
+
+    @property
+    def is_ready(self) -> bool:
+        """Its aggregate is there."""
+        return self._whole is not None
+
+    @property
+    def aggregate(self) -> Aggregate:
+        """All of it; not to be changed by whoever asks."""
+        if self._whole is None:
+            self._whole = merged(self._kind, (part.aggregate for part in self._parts))
+        return self._whole
+
+
+class _Closed:
+    """The parts of the steps before `cut_ms`, and sums that no longer change."""
+
+    __slots__ = ("_base", "cut_ms", "first_ms", "parts", "sums")
+
+    def __init__(self, first_ms: int, cut_ms: int, parts: list[Part | None]) -> None:
+        self.first_ms = first_ms
+        self.cut_ms = cut_ms
+        self.parts = parts
+        self.sums = _sums(parts)
+        self._base: Aggregate | None = None
+
+    def base(self, kind: Kind) -> Aggregate:
+        """All its parts as one."""
+        if self._base is None:
+            self._base = merged(kind, (part.aggregate for part in self.parts if part is not None))
+        return self._base
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What a range's parts add up to; of the errors, None stands for nothing counted."""
+
+    records: int = 0
+    errors: int = 0
+    of: int = 0
+    volume: float = 0.0
+
+    @property
+    def error_ratio(self) -> float | None:
+        """errors / of; None where nothing was counted."""
+        return self.errors / self.of if self.of else None
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(
+            self.records + other.records,
+            self.errors + other.errors,
+            self.of + other.of,
+            self.volume + other.volume,
+        )
+
+
+def _sums(parts: Iterable[Part | None]) -> Sums:
+    found = [part for part in parts if part is not None]
+    return Sums(
+        sum(part.records for part in found),
+        sum(part.errors for part in found),
+        sum(part.of for part in found),
+        sum(part.volume for part in found),
+    )
+
+
+class LineView:
+    """A line over a range, as it was when it was asked for. Safe to read in any thread."""
+
+    __slots__ = ("_closed", "_whole", "kind", "labels", "sums", "tail")
+
+    def __init__(self, kind: Kind, labels: tuple[str, ...], closed: _Closed, tail: list[Part | None]) -> None:
+        self.kind = kind
+        self.labels = labels
+        self.tail = tail
+        self.sums = closed.sums + _sums(tail)
+        self._closed = closed
+        self._whole: Aggregate | None = None
+
+    @property
+    def parts(self) -> list[Part | None]:
+        """One for each step of the range, oldest first."""
+        return self._closed.parts + self.tail
+
+    @property
+    def entity(self) -> str:
+        """Its name for people."""
+        return self.kind.entity(self.labels)
+
+    @property
+    def series(self) -> SeriesId:
+        """Its series' identity."""
+        return (self.kind.name, self.labels)
+
+    @property
+    def last_ms(self) -> int | None:
+        """Start of its latest minute with data; None without any."""
+        for parts in (self.tail, self._closed.parts):
+            for part in reversed(parts):
+                if part is not None:
+                    return part.last_ms
+        return None
+
+    @property
+    def whole(self) -> Aggregate:
+        """The range as one aggregate."""
+        if self._whole is None:
+            whole = merged(self.kind, (self._closed.base(self.kind),))
+            for part in self.tail:
+                if part is not None:
+                    whole.merge(part.aggregate)
+            self._whole = whole
+        return self._whole
+
+
+class Line:
+    """What has parts in time. `over` gives a view of a range; `touch` says that something changed."""
+
+    __slots__ = ("_closed", "_parts", "_step_ms", "kind", "labels")
+
+    def __init__(self, kind: Kind, labels: tuple[str, ...]) -> None:
+        self.kind = kind
+        self.labels = labels
+        self._parts: dict[int, Part | None] = {}
+        self._step_ms = 0
+        self._closed: _Closed | None = None
+
+    def over(self, within: Range, step_ms: int, *, live: bool) -> LineView | None:
+        """The range in steps; None where it holds nothing. `live`: nothing is known of what comes after it."""
+        first = within.from_ms - within.from_ms % step_ms
+        cut = max(first, within.to_ms - within.to_ms % step_ms - (TAIL - 1) * step_ms)
+        limit_ms = None if live else within.to_ms
+        closed = self._closed
+        if closed is None or (closed.first_ms, closed.cut_ms) != (first, cut) or self._step_ms != step_ms:
+            self._keep(first, step_ms)
+            parts = [self.part(start, step_ms, limit_ms) for start in range(first, cut, step_ms)]
+            closed = self._closed = _Closed(first, cut, parts)
+        tail = [self.part(start, step_ms, limit_ms) for start in range(cut, within.to_ms, step_ms)]
+        view = LineView(self.kind, self.labels, closed, tail)
+        return view if view.sums.records or view.last_ms is not None else None
+
+    def part(self, start_ms: int, step_ms: int, limit_ms: int | None) -> Part | None:
+        """The step's part. `limit_ms`: windows that begin there or later, or reach beyond, are left out."""
+        if limit_ms is not None and start_ms + step_ms > limit_ms:
+            return self._made(start_ms, step_ms, limit_ms)
+        if self._step_ms != step_ms:
+            self._keep(start_ms, step_ms)
+        try:
+            return self._parts[start_ms]
+        except KeyError:
+            part = self._parts[start_ms] = self._made(start_ms, step_ms, start_ms + step_ms)
+            return part
+
+    def touch(self, start_ms: int) -> None:
+        """A window that begins there has changed."""
+        if self._step_ms:
+            self._parts.pop(start_ms - start_ms % self._step_ms, None)
+        if self._closed is not None and start_ms < self._closed.cut_ms:
+            self._closed = None
+
+    def forget(self) -> None:
+        """Windows have been taken away."""
+        self._parts.clear()
+        self._closed = None
+
+    def _keep(self, first_ms: int, step_ms: int) -> None:
+        """Of the parts those that a range from there on may need."""
+        if self._step_ms != step_ms:
+            self._parts.clear()
+            self._closed = None
+            self._step_ms = step_ms
+        for start in [start for start in self._parts if start < first_ms]:
+            del self._parts[start]
+
+    def _made(self, start_ms: int, step_ms: int, end_ms: int) -> Part | None:
+        parts = list(self._within(start_ms, step_ms, end_ms))
+        if len(parts) > 1:
+            return Merged(self.kind, parts)
+        return parts[0] if parts else None
+
+    def _within(self, start_ms: int, step_ms: int, end_ms: int) -> Iterator[Part]:
+        """The parts of [start_ms, end_ms), of a step that has step_ms when it is whole."""
+        raise NotImplementedError
+
+
+class Timeline(Line):
+    """One series: its winning rows."""
+
+    __slots__ = ("rows",)
+
+    def __init__(self, kind: Kind, labels: tuple[str, ...]) -> None:
+        super().__init__(kind, labels)
+        self.rows: dict[int, dict[int, Row]] = {size: {} for size in SIZES_MS}
+
+    def take(self, row: Row) -> bool:
+        """Keep the row if it wins its window; says whether it did."""
+        windows = self.rows[row.size_ms]
+        seen = windows.get(row.start_ms)
+        if seen is not None and (row.records, row.final) <= (seen.records, seen.final):
+            return False
+        windows[row.start_ms] = row
+        self.touch(row.start_ms)
+        return True
+
+    def drop_before(self, size_ms: int, from_ms: int) -> int:
+        """Forget the windows of a size that begin earlier; returns how many those were."""
+        windows = self.rows[size_ms]
+        old = [start for start in windows if start < from_ms]
+        for start in old:
+            del windows[start]
+        return len(old)
+
+    @property
+    def is_empty(self) -> bool:
+        """No row is left."""
+        return not any(self.rows.values())
+
+    def _within(self, start_ms: int, step_ms: int, end_ms: int) -> Iterator[Part]:
+        size = max(size for size in SIZES_MS if size <= step_ms)
+        return self._rows(start_ms, end_ms, size)
+
+    def _rows(self, start_ms: int, end_ms: int, size_ms: int) -> Iterator[Part]:
+        """The rows of [start_ms, end_ms): windows of the size that lie in it, else the shorter ones."""
+        windows = self.rows[size_ms]
+        shorter_ms = _NEXT_MS.get(size_ms)
+        for start in range(start_ms, end_ms, size_ms):
+            row = windows.get(start)
+            if row is not None and (shorter_ms is None or start + size_ms <= end_ms):
+                yield row
+            elif shorter_ms is not None and (self.rows[shorter_ms] or self.rows[MINUTE_MS]):
+                yield from self._rows(start, min(start + size_ms, end_ms), shorter_ms)
+
+
+class Total(Line):
+    """Several series of a kind as one line."""
+
+    __slots__ = ("members",)
+
+    def __init__(self, kind: Kind, members: Sequence[Timeline] = ()) -> None:
+        super().__init__(kind, ())
+        self.members: list[Timeline] = list(members)
+
+    def _within(self, start_ms: int, step_ms: int, end_ms: int) -> Iterator[Part]:
+        limit_ms = None if end_ms == start_ms + step_ms else end_ms
+        for member in self.members:
+            part = member.part(start_ms, step_ms, limit_ms)
+            if part is not None:
+                yield part

@@ -1,0 +1,27 @@
+"""The metrics and alerts topics → what every view draws. Reads Kafka by timestamp; keeps nothing of its own.
+
+history   a range, read once, for the report
+live      a Feed: a range and what comes, in a thread
+fixed     a Feed of records that are there already, for tests
+raw       the log records behind an exemplar
+"""
+
+from stream_monitor.feed.alert import AlertLine
+from stream_monitor.feed.fixed import FixedFeed
+from stream_monitor.feed.history import read_history
+from stream_monitor.feed.live import Feed, LiveFeed
+from stream_monitor.feed.raw import Excerpt, RawRecord, read_around
+from stream_monitor.feed.state import FeedState, Phase
+
+__all__ = [
+    "AlertLine",
+    "Excerpt",
+    "Feed",
+    "FeedState",
+    "FixedFeed",
+    "LiveFeed",
+    "Phase",
+    "RawRecord",
+    "read_around",
+    "read_history",
+]

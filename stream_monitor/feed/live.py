@@ -1,0 +1,278 @@
+"""A Feed: a range of the metrics topics, and what comes, in a thread of its own.
+
+connecting ──▶ loading ──▶ live ──▶ lost, since …  ──┐
+                  ▲                                  │  again every second; what was read stays to be seen
+                  └──────────────────────────────────┘
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from threading import Event, Thread
+from types import TracebackType
+from typing import Protocol, Self
+
+from confluent_kafka import KafkaException
+
+from stream_monitor import clients, topics
+from stream_monitor.core.record import Kind
+from stream_monitor.core.snapshot import Range
+from stream_monitor.core.view import Query, View
+from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS
+from stream_monitor.errors import MonitorError, StoppedError
+from stream_monitor.feed.alert import AlertLine
+from stream_monitor.feed.fill import LIVE, TOPIC, Fill, PastFill
+from stream_monitor.feed.raw import Excerpt, read_around
+from stream_monitor.feed.reader import Batch, Reader
+from stream_monitor.feed.state import FeedState, Phase, skew
+from stream_monitor.feed.store import Store
+from stream_monitor.kinds import KINDS
+from stream_monitor.settings import Settings
+
+ALERTS = "alerts"
+
+_FOLLOW_S = 0.1
+_QUIET_S = 2.0
+_PROBE_S = 2.0
+_AGAIN_S = 1.0
+_TIDY_S = 30.0
+_LEAVE_S = 2.0
+"""The thread may wait for a broker that is away; it ends with the process."""
+_ALERTS_MS = 30 * DAY_MS
+_SKEW_SEEN_S = 15.0
+"""A skew is reported for this long after it was last seen."""
+
+
+class Feed(Protocol):
+    """What a view needs. All of it may be called in any thread."""
+
+    def view(self, query: Query) -> View:
+        """The answer as of now; `complete` says whether something is still being read for it."""
+
+    def alerts(self) -> list[AlertLine]:
+        """Alerts: those that fire first, then the latest."""
+
+    def state(self) -> FeedState:
+        """How the feed is."""
+
+    def version(self) -> int:
+        """Another number after every change."""
+
+    def series_count(self) -> int:
+        """How many series are known."""
+
+    def newest_ms(self) -> int:
+        """Start of the newest window that is known; 0 without any."""
+
+    def now_ms(self) -> int:
+        """The clock."""
+
+    def excerpt(self, kind: str, partition: int, offset: int) -> Excerpt:
+        """The log records around a place of the kind's source topic."""
+
+    def start(self) -> None:
+        """Begin to read."""
+
+    def stop(self) -> None:
+        """Read no more."""
+
+
+class LiveFeed:
+    """A Feed of a broker. From `start()` (or `with`) to `stop()`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        kinds: Mapping[str, Kind] | None = None,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        clients.client_config(settings)  # UsageError where the connection's settings are wrong
+        self._settings = settings
+        self._kinds = KINDS if kinds is None else kinds
+        self._clock = clock
+        self._store = Store(self._kinds)
+        self._past_store = Store(self._kinds)
+        self._fill: Fill | None = None
+        self._past: PastFill | None = None
+        now = clock()
+        self._query = Query(Range(now - HOUR_MS, now), MINUTE_MS)
+        self._past_query: Query | None = None
+        self._state = FeedState("connecting", now)
+        self._skew: tuple[int | None, float] = (None, 0.0)
+        self._version = 0
+        self._over = Event()
+        self._wanted = Event()
+        self._thread: Thread | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begin to read; once."""
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name="feed", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Read no more; returns within a few seconds."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(timeout=_LEAVE_S)
+
+    def now_ms(self) -> int:
+        """The clock."""
+        return self._clock()
+
+    def version(self) -> int:
+        """Another number after every change."""
+        return self._version
+
+    def newest_ms(self) -> int:
+        """Start of the newest window that is known; 0 without any."""
+        return self._store.newest_ms
+
+    def series_count(self) -> int:
+        """How many series are known."""
+        return self._store.count()
+
+    def state(self) -> FeedState:
+        """How the feed is."""
+        ms, seen = self._skew
+        return replace(self._state, skew_ms=ms if time.monotonic() - seen < _SKEW_SEEN_S else None)
+
+    def alerts(self) -> list[AlertLine]:
+        """Alerts: those that fire first, then the latest."""
+        return self._store.alerts()
+
+    def excerpt(self, kind: str, partition: int, offset: int) -> Excerpt:
+        """The log records around a place of the kind's source topic. Raises MonitorError and KafkaException."""
+        return read_around(self._settings, self._settings.topic(f"logs.{kind}"), partition, offset)
+
+    def view(self, query: Query) -> View:
+        """The answer as of now; what is missing is read meanwhile."""
+        fill, past = self._fill, self._past
+        if query.live:
+            self._query, self._past_query = query, None
+            view = self._store.view(query)
+            view.complete = fill is not None and fill.can_answer(query)
+            return view
+        self._past_query = query
+        if fill is not None and fill.can_answer(query):
+            return self._store.view(query)
+        view = self._past_store.view(query)
+        view.complete = past is not None and past.can_answer(query)
+        return view
+
+    # --- The thread -------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            try:
+                self._session()
+            except StoppedError:
+                return
+            except (MonitorError, KafkaException) as error:
+                why = clients.reason(error) if isinstance(error, KafkaException) else str(error)
+                self._enter("lost", why)
+                self._over.wait(_AGAIN_S)
+
+    def _session(self) -> None:
+        settings = self._settings
+        metadata = clients.ensure_broker(settings, self._over.is_set)
+        counts = topics.counts_in(metadata, settings)
+        names = (*TOPIC.values(), LIVE, ALERTS)
+        topics.check(settings, names, counts)
+        reader = Reader(settings, {name: counts[name] for name in names}, self._over.is_set)
+        try:
+            self._load(reader)
+            self._enter("live")
+            self._follow(reader)
+        finally:
+            reader.close()
+
+    def _load(self, reader: Reader) -> None:
+        """Read the range into a store of its own; an empty one is shown while it fills."""
+        reader.begin()
+        store = Store(self._kinds)
+        if not self._store.rows:
+            self._store = store
+            self._enter("loading")
+        fill = Fill(reader, store)
+        fill.read(self._query)
+        fill.read_live(self._query, self.now_ms())
+        since = [self.now_ms() - _ALERTS_MS] * reader.partitions(ALERTS)
+        for _, values in reader.before(ALERTS, since):
+            store.take_alerts(values)
+        self._store, self._fill = store, fill
+        self._past_store = Store(self._kinds)
+        self._past = PastFill(reader, self._past_store)
+
+    def _enter(self, phase: Phase, why: str = "") -> None:
+        if self._state.phase != phase:
+            self._state = FeedState(phase, self.now_ms(), why, self._state.last_record_ms)
+        elif self._state.why != why:
+            self._state = replace(self._state, why=why)
+        self._version += 1
+
+    def _follow(self, reader: Reader) -> None:
+        """Until the broker is lost, which is an exception."""
+        heard = tidied = time.monotonic()
+        failed = 0
+        while True:
+            self._read_what_is_wanted()
+            batch = reader.follow(_FOLLOW_S)
+            now = time.monotonic()
+            if batch:
+                self._take(batch)
+                heard = now
+            if now - heard > _QUIET_S or reader.is_down:
+                failed = self._probe(reader, failed)
+                heard = time.monotonic()
+            if now - tidied > _TIDY_S:
+                assert self._fill is not None
+                self._fill.forget(self._query, self.now_ms())
+                tidied = now
+
+    def _probe(self, reader: Reader, failed: int) -> int:
+        """How often in a row the broker has not answered; the second time it is lost."""
+        try:
+            reader.probe(_PROBE_S)
+        except KafkaException:
+            if failed:
+                raise
+            return failed + 1
+        return 0
+
+    def _read_what_is_wanted(self) -> None:
+        fill, past, query, past_query = self._fill, self._past, self._query, self._past_query
+        assert fill is not None
+        assert past is not None
+        if not fill.can_answer(query):
+            fill.read(query)
+            self._version += 1
+        if past_query is not None and not (fill.can_answer(past_query) or past.can_answer(past_query)):
+            self._past_store = past.read(past_query)
+            self._version += 1
+
+    def _take(self, batch: Batch) -> None:
+        opens = [value for (topic, _), value in batch if topic == LIVE]
+        closed = [value for (topic, _), value in batch if topic not in (LIVE, ALERTS)]
+        alerts = [value for (topic, _), value in batch if topic == ALERTS]
+        if alerts:
+            self._store.take_alerts(alerts)
+        if opens or closed:
+            self._store.take(closed)
+            newest, now = self._store.take(opens), self.now_ms()
+            if newest:  # only what is still open says what the producers' clocks say
+                self._skew = (skew(newest, now), time.monotonic())
+            records = self._state.records + len(opens) + len(closed)
+            self._state = replace(self._state, last_record_ms=now, records=records)
+        self._version += 1

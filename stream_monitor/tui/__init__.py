@@ -1,0 +1,59 @@
+"""The terminal dashboard. It draws what the feed says; nothing here knows the worker, or writes to Kafka.
+
+when      which time is on screen        board, item, detail   a view as plain data
+chart     drawings into rectangles       table, widget, pane   Textual's part
+app       keys, and when to draw again   raw                   the log behind a spike
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+
+from stream_monitor.errors import UsageError
+from stream_monitor.feed import LiveFeed
+from stream_monitor.settings import Settings
+
+_SWITCH_S = 0.0005
+"""How soon a thread that works gives way: an app's loop asks for it many times while it answers one key."""
+
+
+def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
+    """Show the dashboard until it is quit, or `stopped()`; returns 0.
+
+    Raises UsageError where there is no terminal.
+    """
+    from textual import constants
+
+    in_browser = constants.DRIVER is not None  # textual-serve names its driver
+    if not (in_browser or (sys.stdin.isatty() and sys.stdout.isatty())):
+        raise UsageError("tui needs a terminal; for a browser there is tui --serve, for a file there is report")
+    feed = LiveFeed(settings)
+    feed.start()  # it reads while the rest is imported
+    from stream_monitor.tui.app import MonitorApp
+    from stream_monitor.tui.memory import default_path
+
+    sys.setswitchinterval(_SWITCH_S)
+    app = MonitorApp(
+        feed,
+        place=f"{settings.prefix} on {settings.broker}",
+        known=settings.known_components,
+        memory=default_path(),
+        stopped=stopped,
+    )
+    return app.run() or 0
+
+
+def serve(settings: Settings, host: str, port: int) -> int:
+    """The same in a browser, until Ctrl-C; returns 0. Raises UsageError where textual-serve is not installed."""
+    try:
+        from textual_serve.server import Server
+    except ModuleNotFoundError:
+        raise UsageError("tui --serve needs textual-serve: pip install 'stream-monitor[serve]'") from None
+    command = [sys.executable, "-m", "stream_monitor", "tui"]
+    command += ["--broker", settings.broker, "--prefix", settings.prefix]
+    if settings.known_components:
+        command += ["--known-components", ",".join(settings.known_components)]
+    Server(shlex.join(command), host=host, port=port, title="stream-monitor").serve()
+    return 0

@@ -1,0 +1,228 @@
+"""When the dashboard draws, and what it keeps: a tick, a computation, a board.
+
+feed ──version──▶ tick ──▶ compute (in a thread) ──▶ Board ──▶ the tab's pane
+keys ─────────────▲
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from textual import work
+from textual.app import App, ComposeResult
+from textual.widgets import ContentSwitcher, Footer, Input
+
+from stream_monitor.core.metric import SeriesId
+from stream_monitor.core.view import words_of
+from stream_monitor.feed import Feed
+from stream_monitor.tui import banner
+from stream_monitor.tui.board import Board
+from stream_monitor.tui.compute import Wish, compute
+from stream_monitor.tui.memory import Memory, recall, remember
+from stream_monitor.tui.palette import DARK, LIGHT, Palette, dimmed, palette_of
+from stream_monitor.tui.pane import SORTS, TABS, Pane, pane_of
+from stream_monitor.tui.when import When
+from stream_monitor.tui.widget import Ribbon
+
+TICK_S = 0.1
+BUSY = 3.0
+"""After a round that took long, this many times as long passes until the next."""
+
+
+class Dashboard(App[int]):
+    """Reads a feed; draws a board. What keys do stands in app.py."""
+
+    TITLE = "stream-monitor"
+    CSS_PATH = "style.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012  (Textual's)
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (34, "-middle"), (50, "-high")]  # noqa: RUF012
+    AUTO_FOCUS = None
+
+    def __init__(
+        self,
+        feed: Feed,
+        *,
+        place: str,
+        known: Sequence[str] = (),
+        memory: Path | None = None,
+        folder: Path | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+        inline: bool = False,
+    ) -> None:
+        """`place`: the broker and prefix, for the eye. `memory`: a file, None: forget everything. `folder`: for
+        exports, the current one if None. `stopped`: a signal has come. `inline`: compute in the app's own thread,
+        for tests.
+        """
+        super().__init__()
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.feed, self._place, self._known = feed, place, tuple(known)
+        self._memory_path, self.folder, self.inline = memory, folder or Path.cwd(), inline
+        self._memory: Memory = recall(memory)
+        known_theme = self._memory.theme in self.available_themes
+        self.theme = self._memory.theme if known_theme else DARK.name
+        self.tab = self._memory.tab if self._memory.tab in TABS else TABS[0]
+        self.when = When(max(60_000, self._memory.length_ms))
+        self.filter_text = self._memory.filter
+        self.picked: frozenset[SeriesId] = frozenset((kind, tuple(labels)) for kind, labels in self._memory.picked)
+        self.paused_ms: int | None = None
+        self.board: Board | None = None
+        self.cursor: int | None = None
+        self._stopped = stopped
+        self._wanted, self._busy, self._was_version = True, False, -1
+        self._next_s = 0.0
+        self._ticked_s = time.monotonic()
+        self._said_s = -1
+
+    def compose(self) -> ComposeResult:
+        """Laid out like the screen."""
+        yield Ribbon(id="top")
+        yield Ribbon(id="tabs")
+        yield Ribbon(id="banner")
+        with ContentSwitcher(initial=self.tab, id="panes"):
+            for name in TABS:
+                yield pane_of(name)
+        yield Input(placeholder="words; commas between alternatives; kafka: is a kind", id="filter")
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        """Begin to read and to look."""
+        box = self.query_one("#filter", Input)
+        box.value = self.filter_text
+        box.display = False
+        self.set_class(self._memory.charts == 1, "-other-charts")
+        self.theme_changed_signal.subscribe(self, lambda _: self.redraw())
+        self.feed.start()
+        self.pane.table.focus()
+        self._tick()
+        self.set_interval(TICK_S, self._tick)
+
+    def on_unmount(self) -> None:
+        """Remember, and let go of the broker."""
+        self._remember()
+        self.feed.stop()
+
+    # --- When to draw -----------------------------------------------------------------------------
+
+    @property
+    def pane(self) -> Pane:
+        """The tab that is shown."""
+        return self.query_one(f"#{self.tab}", Pane)
+
+    @property
+    def palette(self) -> Palette:
+        """For the theme; all of it dimmed where the broker is lost."""
+        palette = palette_of(self.theme_variables, dark=self.current_theme.dark)
+        return dimmed(palette) if self.feed.state().phase == "lost" else palette
+
+    @property
+    def _is_up(self) -> bool:
+        """It is not on its way out: a timer or a thread may come too late."""
+        return self.is_running and bool(self.query("#top"))
+
+    def _tick(self) -> None:
+        if self._stopped():
+            self.exit(0)
+            return
+        if not self._is_up:
+            return
+        now = time.monotonic()
+        elapsed_ms, self._ticked_s = (now - self._ticked_s) * 1000, now
+        if self.when.plays:
+            self.when = self.when.played(elapsed_ms, self.feed.now_ms())
+        if int(now) != self._said_s:
+            self._said_s = int(now)
+            self.say()
+        version = self.feed.version()
+        has_changed = (
+            version != self._was_version or self.when.plays or (self.paused_ms is None and self._is_partial)
+        )
+        is_due = has_changed and now >= self._next_s and self.paused_ms is None
+        if (self._wanted or is_due) and not self._busy:
+            self._was_version = version
+            self._begin()
+
+    @property
+    def _is_partial(self) -> bool:
+        return self.board is not None and not (self.board.view.complete and self.board.is_warm)
+
+    def want(self) -> None:
+        """Draw again as soon as it can be."""
+        self._wanted = True
+        if self.inline and self.is_running:
+            self._tick()
+
+    def _begin(self) -> None:
+        self._wanted, self._busy = False, True
+        wish = Wish(self.when, self.tab, self.sort, words_of(self.filter_text), self.picked, self._known)
+        if self.inline:
+            self._apply(compute(wish, self.feed), wish, 0.0)
+        else:
+            self._compute_apart(wish)
+
+    @work(thread=True, group="compute")
+    def _compute_apart(self, wish: Wish) -> None:
+        began = time.thread_time()
+        board = compute(wish, self.feed)
+        self.call_from_thread(self._apply, board, wish, time.thread_time() - began)
+
+    def _apply(self, board: Board, wish: Wish, cost_s: float) -> None:
+        self._busy = False
+        if not self._is_up:
+            return
+        self._next_s = time.monotonic() + max(self._memory.interval_s - TICK_S / 2, BUSY * cost_s)
+        if wish.tab != self.tab:
+            self._wanted = True
+            return
+        self.board = board
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the board that is there."""
+        if self.board is None:
+            return
+        palette = self.palette
+        self.pane.table.sort = self.sort
+        self.pane.show(self.board, palette, self.cursor, is_dimmed=self.board.state.phase == "lost")
+        self.say()
+
+    def say(self) -> None:
+        """The lines above the pane."""
+        palette = palette_of(self.theme_variables, dark=self.current_theme.dark)
+        state, now = self.feed.state(), self.feed.now_ms()
+        top = banner.top_line(
+            self._place, state, self.board, self.when, now, self._memory.interval_s, palette,
+            is_paused=self.paused_ms is not None,
+        )  # fmt: skip
+        self.query_one("#top", Ribbon).show(top)
+        self.query_one("#tabs", Ribbon).show(banner.tab_line(self.tab, self.board, self.filter_text, palette))
+        lines = banner.banners(
+            state, self.board, self.when, now, self._place, palette, paused_ms=self.paused_ms
+        )  # fmt: skip
+        ribbon = self.query_one("#banner", Ribbon)
+        ribbon.display = bool(lines)
+        ribbon.show(*lines)
+
+    # --- What it keeps ----------------------------------------------------------------------------
+
+    @property
+    def sort(self) -> tuple[str, bool]:
+        """The tab's column, and whether it falls."""
+        return self._memory.sorts.get(self.tab, SORTS[self.tab])
+
+    @sort.setter
+    def sort(self, value: tuple[str, bool]) -> None:
+        self._memory.sorts[self.tab] = value
+
+    @property
+    def memory(self) -> Memory:
+        """What is remembered, as of now."""
+        self._memory.tab, self._memory.length_ms = self.tab, self.when.length_ms
+        self._memory.theme, self._memory.filter = self.theme, self.filter_text
+        self._memory.picked = [(kind, list(labels)) for kind, labels in sorted(self.picked)]
+        return self._memory
+
+    def _remember(self) -> None:
+        remember(self._memory_path, self.memory)
