@@ -75,6 +75,8 @@ class MonitorApp(faust.App):
         """Assignments since the start."""
         self.ticking = asyncio.Lock()
         """Held while the clock ticks."""
+        self.saved = asyncio.Event()
+        """The last checkpoint is through, or there is none to make."""
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
@@ -107,6 +109,7 @@ class MonitorApp(faust.App):
                         "worker again, it goes on at the one before"
                     )
                 )
+        self.saved.set()
         await super().on_stop()
 
 

@@ -27,8 +27,10 @@ from stream_monitor.worker.health import is_ready, serve
 log = logging.getLogger("stream_monitor.worker")
 
 _LOOK_S = 0.2
-_STOP_S = 25.0
-"""For the last checkpoint and for leaving the group; Docker waits 30 s in our compose file."""
+_STOP_S = 20.0
+"""For the last checkpoint; Docker waits 30 s in our compose file."""
+_LEAVE_S = 6.0
+"""For leaving the group, when all is saved."""
 _SWITCH_S = 0.02
 """The fetching thread and the folding one share an interpreter; both work in long stretches."""
 _GC_THRESHOLD = 50_000
@@ -62,18 +64,39 @@ async def _run(settings: Settings) -> int:
     finally:
         if not start.done():
             start.cancel()
-        try:
-            await asyncio.wait_for(app.stop(), _STOP_S)
-        except TimeoutError:  # the broker is away: aiokafka waits for it
-            _exit_at_once(app.failure or "Kafka did not let the worker leave in time")
-        except Exception as error:  # noqa: BLE001  (Faust's threads may wait for ever after it)
-            _exit_at_once(app.failure or error)
+        await _leave(app)
         pump.cancel()
         if server is not None:
             await server.cleanup()
     if app.failure is not None:
         raise _as_monitor_error(app.failure)
     return 0
+
+
+async def _leave(app: MonitorApp) -> None:
+    """Stop Faust. Where it does not end the process does: a stop that meets a rebalance can wait for ever, since
+    aiokafka waits for Faust to give its partitions up, and Faust, which is stopping, no longer answers.
+
+    asyncio.wait_for would not do: it waits for what it has cancelled, too.
+    """
+    stopping = asyncio.create_task(app.stop())
+    saved = asyncio.create_task(app.saved.wait())
+    await asyncio.wait({stopping, saved}, timeout=_STOP_S, return_when=asyncio.FIRST_COMPLETED)
+    saved.cancel()
+    if app.saved.is_set():
+        await asyncio.wait({stopping}, timeout=_LEAVE_S)
+    if not stopping.done():
+        if app.saved.is_set() and app.failure is None:
+            log.warning("Kafka did not let the worker leave in time; all is saved, the group will notice")
+            _exit(0)
+        _exit_at_once(app.failure or "Kafka did not let the worker leave in time")
+    if not stopping.cancelled() and (error := stopping.exception()) is not None:
+        _exit_at_once(app.failure or error)  # Faust's threads may wait for ever after it
+
+
+def _exit(code: int) -> None:
+    logging.shutdown()
+    os._exit(code)
 
 
 def _stop_on_signals() -> asyncio.Event:
