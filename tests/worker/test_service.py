@@ -20,7 +20,10 @@ async def never():
                 raise
 
 
-@pytest.mark.parametrize(("is_saved", "failure", "code"), [(True, None, 0), (False, None, 1), (True, OSError(), 1)])
+CASES = [(True, None, 0), (False, None, 1), (True, OSError(), 1)]
+
+
+@pytest.mark.parametrize(("is_saved", "failure", "code"), CASES)
 def test_a_stop_that_never_ends_ends_the_process(monkeypatch, is_saved, failure, code):
     seen = []
     monkeypatch.setattr(service, "_LEAVE_S", 0.01)
