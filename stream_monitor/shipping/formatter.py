@@ -29,6 +29,10 @@ _PLAIN_COUNT = len(logging.makeLogRecord({}).__dict__) + 1
 """Of what a record says when nobody has added anything, with its message; what is added comes behind."""
 _IMMUTABLE = frozenset({str, int, float, bool, type(None)})
 _MAX_TEXT = 32_000
+_MAX_NAME = 200
+_MOST_OF_A_FIELD = 128_000
+_MARGIN = 100
+"""For the braces, and for the number of fields that are left out."""
 
 Captured = tuple[dict[str, Any], Mapping[str, Any]]
 """(a record's attributes with its message as text, the context)."""
@@ -110,18 +114,34 @@ def capture(record: logging.LogRecord) -> Captured:
 
 
 def encoded(fields: Mapping[str, Any]) -> bytes:
-    """JSON of the fields, at most MAX_BYTES: texts are cut, then all but the first fields left out."""
+    """JSON of the fields, at most MAX_BYTES: texts are cut, and fields that do not fit left out."""
     try:
         line = orjson.dumps(fields, _shown, _OPTIONS)
     except (TypeError, ValueError, RecursionError):
         line = orjson.dumps({_text(name): _sayable(value) for name, value in fields.items()}, option=_LOOSE)
     if len(line) <= MAX_BYTES:
         return line
-    short = {name: _cut(value) for name, value in orjson.loads(line).items()}
-    while len(line := orjson.dumps(short)) > MAX_BYTES:
-        longest = max(short, key=lambda name: len(orjson.dumps(short[name])))
-        short[longest] = f"[{len(orjson.dumps(short[longest]))} bytes left out]"
-    return line
+    return _fitted(orjson.loads(line))
+
+
+def _fitted(fields: dict[str, Any]) -> bytes:
+    """The first fields that fit, each cut; how many do not is said. Its time follows their number alone."""
+    short: dict[str, Any] = {}
+    room, left_out = MAX_BYTES - _MARGIN, 0
+    for name, value in fields.items():
+        key, cut = name[:_MAX_NAME], _cut(value)
+        size = len(orjson.dumps({key: cut}))
+        if size > _MOST_OF_A_FIELD:
+            cut = f"[{size} bytes left out]"
+            size = len(orjson.dumps({key: cut}))
+        if size > room:
+            left_out += 1
+            continue
+        short[key] = cut
+        room -= size
+    if left_out:
+        short["fields_left_out"] = left_out
+    return orjson.dumps(short)
 
 
 def _message(record: logging.LogRecord) -> str:

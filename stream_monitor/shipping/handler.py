@@ -13,6 +13,7 @@ import atexit
 import ctypes
 import logging
 import os
+import stat
 import sys
 import tempfile
 import threading
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from stream_monitor.shipping.sender import Sender
 
 _OURS = ("stream_monitor.shipping", "stream_monitor.librdkafka")
+_MAX_KEY_BYTES = 1000
 _NESTING = 3
 """How deep a record's own `__str__` may log while it is formatted."""
 _handlers: weakref.WeakSet[KafkaHandler] = weakref.WeakSet()
@@ -127,8 +129,8 @@ class KafkaHandler(logging.Handler):
             captured[0]["_line"] = formatter.format(record)
         if not self._queue.put(captured):
             self.lost["queue_full"] += 1
-            if self._sender is not None and self._sender.has_ended:  # by an error that nobody thought of
-                self._sender = None
+        if self._sender is not None and self._sender.has_ended:  # by an error that nobody thought of
+            self._sender = None
         if self._sender is None:
             self._start()
         elif self._sender.is_resting:
@@ -143,6 +145,8 @@ class KafkaHandler(logging.Handler):
             fields = {**self._json.static, **fields}
         kind = self._kind or kind_of(fields)
         key = entity(kind, fields) if kind is not None else None
+        if key is not None:
+            key = key.encode(errors="replace")[:_MAX_KEY_BYTES].decode(errors="ignore")
         if kind is None or key is None:
             self._skipped += 1
             return None
@@ -214,7 +218,7 @@ def _spool_folder(given: str | os.PathLike[str], connection: Connection) -> Path
     log_dir = named_log_dir()
     if not given and log_dir is None:
         return _temporary_spool(connection)
-    base = Path(given) if given else log_dir / "spool" if log_dir else Path()
+    base = (Path(given) if given else log_dir / "spool" if log_dir else Path()).absolute()
     folder = base / connection.address_id
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -232,7 +236,10 @@ def _temporary_spool(connection: Connection) -> Path | None:
     try:
         base.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        is_ours = not hasattr(os, "getuid") or base.stat().st_uid == uid
+        seen = base.lstat()  # anybody may have made it, in a folder that everybody may write
+        is_ours = stat.S_ISDIR(seen.st_mode) and (
+            not hasattr(os, "getuid") or (seen.st_uid == uid and not seen.st_mode & 0o022)
+        )
     except OSError:
         return None
     return folder if is_ours and os.access(folder, os.W_OK | os.X_OK) else None

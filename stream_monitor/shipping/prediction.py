@@ -52,7 +52,12 @@ class Predictions:
                 "cannot read a prediction: %s", type(error).__name__
             )
         for outcome in outcomes:
-            self.predicted(outcome, latency_ms, len(outcomes))
+            try:
+                self.predicted(outcome, latency_ms, len(outcomes))
+            except Exception as error:  # noqa: BLE001  (an outcome that is no pair; the call goes on)
+                logging.getLogger("stream_monitor.shipping").warning(
+                    "cannot log a prediction: %s", type(error).__name__
+                )
 
     def predicted(self, outcome: Outcome, latency_ms: float, batch_size: int = 1) -> None:
         """Log one prediction."""

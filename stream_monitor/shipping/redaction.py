@@ -40,7 +40,7 @@ _VALUE = (
 _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("://", re.compile(r"(?<=://)(?P<keep>[^/\s:@\"']*:)[^/\s\"']+(?=@)")),
     ("bearer", re.compile(r"(?P<keep>\bbearer\s+)[\w.~+/=-]{6,}", re.IGNORECASE)),
-    ("eyj", re.compile(r"(?P<keep>)\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")),
+    ("eyj", re.compile(r"(?P<keep>)(?<![\w-])eyJ[\w-]{8,8192}\.[\w-]{8,8192}\.[\w-]*")),
     ("privatekey", re.compile(r"(?P<keep>-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?=-----END|\Z)", re.DOTALL)),
 )
 """(what lower-case text without `_-. ` must contain, what is replaced but for its `keep`): a password in a URL, a
@@ -115,7 +115,7 @@ class Redaction:
 
 def _compiled(pattern: str) -> re.Pattern[str]:
     try:
-        return re.compile(f"(?P<keep>){pattern}")
+        return re.compile(f"(?P<keep>)(?:{pattern})")
     except re.error as error:
         raise UsageError(f"a pattern to redact, {pattern!r}: {error}") from None
 

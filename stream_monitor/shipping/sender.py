@@ -43,6 +43,25 @@ _SAVE_S, _REPORT_S = 1.0, 60.0
 _CLOSE_S = 2.0
 
 
+class Gate:
+    """Wakes one waiting thread. Unlike an Event's, its `set` may be called by a signal handler or a finalizer that
+    interrupts another `set` in the same thread: it takes no lock, it gives one back.
+    """
+
+    def __init__(self) -> None:
+        self._closed = threading.Lock()
+        self._closed.acquire()
+
+    def set(self) -> None:
+        """Let the waiting one go on, or the next that will wait."""
+        with contextlib.suppress(RuntimeError):  # it is open
+            self._closed.release()
+
+    def wait(self, seconds: float) -> None:
+        """Until it is set, or for so long; then it is closed again."""
+        self._closed.acquire(timeout=seconds)
+
+
 class Sender:
     """One thread, one producer, one spool. `start` once; then `wake`, `flush` and `close` from any thread."""
 
@@ -64,7 +83,7 @@ class Sender:
         self._deadline: float | None = None
         self._told, self._reported = Counter[str](), -_REPORT_S
         self._saved = 0.0
-        self._wake = threading.Event()
+        self._wake = Gate()
         self._thread = threading.Thread(target=self._run, name="stream-monitor-shipping", daemon=True)
         self.is_resting = False
         self.ident = 0
@@ -192,7 +211,7 @@ class Sender:
         if not count or not (is_direct or self._own.is_open):
             return False
         self._is_busy = True
-        items = [item for item in map(self._item, self._queue.take(count)) if item is not None]
+        items = [item for item in map(self._made, self._queue.take(count)) if item is not None]
         count = len(items)
         if not items:
             self._is_busy = False
@@ -211,6 +230,14 @@ class Sender:
                 self._window.fly(self._own, first + index, item)
         self._is_busy = False
         return True
+
+    def _made(self, captured: Captured) -> Item | None:
+        """A record's message. One that nobody thought of is counted, and ends no thread."""
+        try:
+            return self._item(captured)
+        except Exception:  # noqa: BLE001
+            self.lost["failed"] += 1
+            return None
 
     def _feed(self) -> bool:
         """From the spools to the window; what failed again, when its time has come."""
@@ -265,14 +292,12 @@ class Sender:
         if self._window.outstanding or not self._window.is_flowing:
             is_hurried = self._waiting or self._deadline is not None
             self._wake.wait(_HURRY_S if is_hurried else _TICK_S)
-            self._wake.clear()
             return
         self._own.tidy()
         self.is_resting = True
         if not self._queue:
             self._wake.wait(_IDLE_S)
         self.is_resting = False
-        self._wake.clear()
 
     def _end(self) -> None:
         with contextlib.suppress(Exception):

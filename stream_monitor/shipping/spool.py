@@ -13,6 +13,7 @@ fsynced (it need not survive a power cut). A damaged frame ends its segment. One
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import struct
@@ -84,7 +85,8 @@ class Spool:
         fresh = root / f".{new_run()}"
         fresh.mkdir(mode=0o700, parents=True)
         lock = _locked(fresh / "lock")
-        assert lock is not None
+        if lock is None:
+            raise OSError(errno.ENOLCK, "its file system has no locks")
         folder = root / fresh.name[1:]
         fresh.rename(folder)  # locked before anybody looks at it
         return cls(folder, lock, max_bytes)
@@ -326,7 +328,7 @@ def orphans(root: Path, max_bytes: int) -> Iterator[Spool]:
             if lock is None:
                 continue
             yield Spool(folder, lock, max_bytes)
-        except OSError:  # it has gone
+        except (OSError, ValueError):  # it has gone, or is no spool
             continue
 
 

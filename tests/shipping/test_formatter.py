@@ -141,6 +141,17 @@ def test_a_long_record_is_cut_and_stays_json():
     assert "left out" in found["many"]
 
 
+@pytest.mark.parametrize("extra", [{"k" * 260_000: 1}, {f"feature_{n}": n for n in range(30_000)}])
+def test_names_and_many_fields_are_bounded_too(extra):
+    found = line("what it says", **extra)
+    assert len(orjson.dumps(found)) <= MAX_BYTES
+    assert found["message"] == "what it says"
+    assert len(found) > 4
+    if len(extra) > 1:
+        features = sum(name.startswith("feature_") for name in found)
+        assert found["fields_left_out"] == len(extra) - features
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.sets(st.integers()),
     lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),

@@ -204,6 +204,22 @@ class TestWithoutABroker:
         logger.info("", extra={"service": "s", "model_version": "v"})
         wait_for(lambda: handler.counts["skipped"] == 2 and handler.counts["in_flight"] == 1, 10)
 
+    def test_records_that_nobody_thought_of_end_no_thread(self, logger, tmp_path, monkeypatch):
+        handler = made(logger, tmp_path, kind="ml")
+        deep = "x"
+        for _ in range(300):
+            deep = [deep]
+        for extra in ({"service": "caf\udce9"}, {"service": "s" * 100_000}, {"service": "s", "token_s": deep}):
+            logger.info("token", extra={"model_version": "v", **extra})
+        logger.info("fine", extra={"service": "s", "model_version": "v"})
+        wait_for(lambda: handler.counts["in_flight"] + handler.lost["failed"] == 4, 10)
+        assert handler.counts["in_flight"] >= 3
+        monkeypatch.setattr(handler._sender, "_item", lambda _: 1 / 0)
+        logger.info("", extra={"service": "s", "model_version": "v"})
+        wait_for(lambda: not handler.counts["queued"], 10)
+        assert not handler._sender.has_ended
+        assert handler.lost["failed"] >= 1
+
     def test_a_custom_formatter_is_used_and_redacted(self, logger, tmp_path):
         handler = made(logger, tmp_path, fields={"dag_id": "d"})
         handler.setFormatter(logging.Formatter("%(levelname)s password=%(message)s"))

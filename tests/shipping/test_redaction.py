@@ -92,3 +92,16 @@ def test_the_list_can_be_extended():
     }  # fmt: skip
     with pytest.raises(UsageError, match="a pattern to redact"):
         Redaction(patterns=("(",))
+
+
+def test_a_text_of_many_beginnings_of_a_token_is_read_once():
+    said = Redaction().clean(b'{"message":"' + b"eyJ-" * 50_000 + b'"}')
+    assert said.count(b"eyJ-") == 50_000
+
+
+def test_a_pattern_of_alternatives_is_one():
+    said = Redaction(patterns=[r"\d{16}|\d{3}-\d{2}-\d{4}"]).clean(
+        b'{"message":"1234567812345678 and 123-45-6789"}'
+    )
+    assert b"1234" not in said
+    assert b"6789" not in said
