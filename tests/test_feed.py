@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import pytest
 from confluent_kafka import KafkaException
 
@@ -189,3 +190,14 @@ def test_skew():
     assert skew(1_000_000, 995_000) is None
     assert skew(1_100_000, 1_000_000) == 100_000
     assert skew(1_000_000, 1_600_000) == -600_000
+
+
+def test_an_alert_that_is_over_stays_over_whatever_is_written_behind_it():
+    fires = wire.AlertRecord(
+        rule="r", kind="ml", labels={"service": "s", "model_version": "v"}, entity="s/v", state="firing",
+        severity="warning", since="2024-01-15T10:30:00Z", at="2024-01-15T10:40:00Z", value=1.0, summary="",
+    )  # fmt: skip
+    over = msgspec.structs.replace(fires, state="resolved", at="2024-01-15T10:35:00Z")
+    for order in ([fires, over], [over, fires]):
+        feed = FixedFeed([], alerts=[wire.alert_out(alert) for alert in order], clock=lambda: 0)
+        assert feed.alerts() == [over]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import Message, TopicPartition
 
 from stream_monitor import clients, offsets, topics, wire
 from stream_monitor.core.metric import Metric
@@ -89,8 +89,8 @@ def committed(settings: Settings, name: str) -> int:
     return sum(offsets.committed(settings, (name,)).values())
 
 
-def everything(settings: Settings, name: str) -> list[tuple[bytes | None, bytes | None]]:
-    """All (key, value) of a topic, up to its end as of now."""
+def messages(settings: Settings, name: str) -> list[Message]:
+    """All messages of a topic up to its end as of now, by partition in order."""
     consumer = clients.consumer(settings, **{"group.id": "tests", "enable.partition.eof": True})
     count = topics.partition_counts(settings)[name]
     consumer.assign([TopicPartition(settings.topic(name), p, 0) for p in range(count)])
@@ -100,9 +100,14 @@ def everything(settings: Settings, name: str) -> list[tuple[bytes | None, bytes 
             if message.error():
                 ends += 1
             else:
-                found.append((message.key(), message.value()))
+                found.append(message)
     consumer.close()
     return found
+
+
+def everything(settings: Settings, name: str) -> list[tuple[bytes | None, bytes | None]]:
+    """All (key, value) of a topic, up to its end as of now."""
+    return [(message.key(), message.value()) for message in messages(settings, name)]
 
 
 def metrics(settings: Settings, *, live: bool = False) -> Found:

@@ -6,7 +6,6 @@ fixed     a Feed of records that are there already, for tests
 raw       the log records behind an exemplar
 """
 
-from stream_monitor.feed.alert import AlertLine
 from stream_monitor.feed.fixed import FixedFeed
 from stream_monitor.feed.history import read_history
 from stream_monitor.feed.live import Feed, LiveFeed
@@ -14,7 +13,6 @@ from stream_monitor.feed.raw import Excerpt, RawRecord, read_around
 from stream_monitor.feed.state import FeedState, Phase
 
 __all__ = [
-    "AlertLine",
     "Excerpt",
     "Feed",
     "FeedState",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from stream_monitor import wire
 from stream_monitor.core.record import Kind
 from stream_monitor.core.view import Query, View
 from stream_monitor.errors import MonitorError
-from stream_monitor.feed.alert import AlertLine
 from stream_monitor.feed.raw import NEIGHBOURS, Excerpt, RawRecord
 from stream_monitor.feed.state import FeedState
 from stream_monitor.feed.store import Store
@@ -61,7 +61,7 @@ class FixedFeed:
         """As set."""
         return self.now
 
-    def alerts(self) -> list[AlertLine]:
+    def alerts(self) -> list[wire.AlertRecord]:
         """Alerts: those that fire first, then the latest."""
         return self.store.alerts()
 

@@ -16,13 +16,12 @@ from typing import Protocol, Self
 
 from confluent_kafka import KafkaException
 
-from stream_monitor import clients, topics
+from stream_monitor import clients, topics, wire
 from stream_monitor.core.record import Kind
 from stream_monitor.core.snapshot import Range
 from stream_monitor.core.view import Query, View
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS
 from stream_monitor.errors import MonitorError, StoppedError
-from stream_monitor.feed.alert import AlertLine
 from stream_monitor.feed.fill import LIVE, TOPIC, Fill, PastFill
 from stream_monitor.feed.raw import Excerpt, read_around
 from stream_monitor.feed.reader import Batch, Reader
@@ -51,7 +50,7 @@ class Feed(Protocol):
     def view(self, query: Query) -> View:
         """The answer as of now; `complete` says whether something is still being read for it."""
 
-    def alerts(self) -> list[AlertLine]:
+    def alerts(self) -> list[wire.AlertRecord]:
         """Alerts: those that fire first, then the latest."""
 
     def state(self) -> FeedState:
@@ -148,7 +147,7 @@ class LiveFeed:
         ms, seen = self._skew
         return replace(self._state, skew_ms=ms if time.monotonic() - seen < _SKEW_SEEN_S else None)
 
-    def alerts(self) -> list[AlertLine]:
+    def alerts(self) -> list[wire.AlertRecord]:
         """Alerts: those that fire first, then the latest."""
         return self._store.alerts()
 

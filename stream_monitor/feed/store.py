@@ -12,7 +12,6 @@ from stream_monitor.core.record import Kind
 from stream_monitor.core.timeline import LineView, Timeline, Total
 from stream_monitor.core.view import Query, View, matches
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
-from stream_monitor.feed.alert import AlertLine, alert_from
 from stream_monitor.feed.row import row_from
 
 MAX_ALERTS = 5_000
@@ -32,7 +31,7 @@ class Store:
         self._totals = {name: Total(kind) for name, kind in kinds.items()}
         self._chosen: tuple[Any, dict[str, Total]] = (None, {})
         """The totals over some of the series, and of which."""
-        self._alerts: dict[tuple[Any, ...], AlertLine] = {}
+        self._alerts: dict[bytes, wire.AlertRecord] = {}
 
     def take(self, values: Iterable[bytes | None], newest: dict[str, int] | None = None) -> int:
         """Metrics records; returns the start of the newest window that changed, 0 where none did.
@@ -73,23 +72,23 @@ class Store:
         return row.start_ms
 
     def take_alerts(self, values: Iterable[bytes | None]) -> None:
-        """Alerts records; the latest transition of each stays. A tombstone is passed over."""
+        """Alerts records; the transition of the highest rank stays, of each. A tombstone is passed over."""
         with self.lock:
             for value in values:
                 if not value:
                     continue
                 try:
-                    alert = alert_from(value)
+                    alert = wire.alert_in(value)
                 except wire.WireError:
                     self.unreadable += 1
                     continue
                 seen = self._alerts.get(alert.key)
-                if seen is None or alert.at_ms >= seen.at_ms:
+                if seen is None or alert.rank >= seen.rank:
                     self._alerts[alert.key] = alert
             for key in sorted(self._alerts, key=lambda k: self._alerts[k].at_ms)[:-MAX_ALERTS]:
                 del self._alerts[key]
 
-    def alerts(self) -> list[AlertLine]:
+    def alerts(self) -> list[wire.AlertRecord]:
         """All that are known: those that fire first, then the latest."""
         with self.lock:
             return sorted(self._alerts.values(), key=lambda a: (not a.is_firing, -a.at_ms, a.rule, a.entity))

@@ -15,8 +15,8 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
 
+from stream_monitor import wire
 from stream_monitor.errors import MonitorError
-from stream_monitor.feed import AlertLine
 from stream_monitor.tui import export
 from stream_monitor.tui.ask import Ask, Help
 from stream_monitor.tui.board import places_in
@@ -259,16 +259,16 @@ class MonitorApp(Dashboard):
         """The log records behind a row."""
         if isinstance(event.item, Item):
             self.open_raw(event.item.places)
-        elif isinstance(event.item, AlertLine):
+        elif isinstance(event.item, wire.AlertRecord):
             self.open_raw(self._places_of(event.item))
         elif isinstance(event.item, Place) and self.board is not None:
             others = [place for place in self.board.logs if place != event.item]
             self.open_raw([event.item, *others])
 
-    def _places_of(self, alert: AlertLine) -> list[Place]:
+    def _places_of(self, alert: wire.AlertRecord) -> list[Place]:
         """Of the alert's series; of all of its kind, where it is about no single one."""
         items = self.board.items if self.board is not None else []
-        mine = [item for item in items if item.kind == alert.kind and item.line.labels == alert.labels]
+        mine = [item for item in items if item.kind == alert.kind and item.line.labels == alert.label_values]
         mine = mine or [item for item in items if item.kind == alert.kind and alert.entity in ("", item.entity)]
         return [place for item in mine for place in item.places]
 
@@ -333,7 +333,7 @@ class MonitorApp(Dashboard):
         if isinstance(item, Item):
             rows: Any = [item]
             text = export.csv_of(rows, export.SERIES)
-        elif isinstance(item, AlertLine):
+        elif isinstance(item, wire.AlertRecord):
             text = export.csv_of([item], export.ALERTS)
         elif isinstance(item, Place):
             text = f"logs.{item.kind} partition {item.partition} offset {item.offset}"

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
+
+from stream_monitor import wire
 from stream_monitor.core.distribution import Distribution
 from stream_monitor.core.timeline import LineView, Merged, Part
 from stream_monitor.core.view import Query, View, matches
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS
-from stream_monitor.feed import AlertLine, FeedState
+from stream_monitor.feed import FeedState
 from stream_monitor.tui.drawing import Axis, Bands, Bars, Curve, Drawing, Lines, Share, Shares, Stack
 from stream_monitor.tui.item import Item, Place, places_of, whole_steps
 from stream_monitor.tui.palette import Palette
@@ -55,7 +58,7 @@ class Board:
     shown: list[Item] = field(default_factory=list)
     """Those of the tab, in its order."""
     cards: list[Card] = field(default_factory=list)
-    alerts: list[AlertLine] = field(default_factory=list)
+    alerts: list[wire.AlertRecord] = field(default_factory=list)
     logs: list[Place] = field(default_factory=list)
     is_warm: bool = True
     """Every window that the totals are of has been decoded."""
@@ -66,7 +69,7 @@ def items_of(view: View) -> list[Item]:
     return [Item(view, line, key in view.query.picked) for key, line in view.series.items()]
 
 
-def alerts_of(alerts: Iterable[AlertLine], query: Query) -> list[AlertLine]:
+def alerts_of(alerts: Iterable[wire.AlertRecord], query: Query) -> list[wire.AlertRecord]:
     """Those that match the filter, as they were at the range's end."""
     found = []
     for alert in alerts:
@@ -81,11 +84,8 @@ def alerts_of(alerts: Iterable[AlertLine], query: Query) -> list[AlertLine]:
     return sorted(found, key=lambda a: (not a.is_firing, -a.at_ms))
 
 
-def _firing(alert: AlertLine) -> AlertLine:
-    return AlertLine(
-        alert.rule, alert.kind, alert.labels, alert.entity, "firing", alert.severity, alert.since_ms,
-        alert.since_ms, alert.value, alert.summary,
-    )  # fmt: skip
+def _firing(alert: wire.AlertRecord) -> wire.AlertRecord:
+    return msgspec.structs.replace(alert, state="firing", at=alert.since)
 
 
 def _is_ready(part: Part | None) -> bool:
@@ -163,7 +163,9 @@ def record_steps(lines: Iterable[LineView]) -> list[float | None]:
     ]
 
 
-def cards_of(view: View, items: Sequence[Item], alerts: Sequence[AlertLine], known: Sequence[str]) -> list[Card]:
+def cards_of(
+    view: View, items: Sequence[Item], alerts: Sequence[wire.AlertRecord], known: Sequence[str]
+) -> list[Card]:
     """Records, average and p99 latency, error rate, active components, alerts."""
     totals = list(view.totals.values())
     measured = latency_lines(view)

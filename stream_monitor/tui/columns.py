@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stream_monitor.feed import AlertLine
+from stream_monitor import wire
 from stream_monitor.tui.canvas import spark
 from stream_monitor.tui.item import Item, Place
 from stream_monitor.tui.palette import MARKS, Palette
@@ -181,7 +181,7 @@ ML = (
 )
 
 
-def _alert_state(alert: AlertLine, _: int, palette: Palette) -> Cell:
+def _alert_state(alert: wire.AlertRecord, _: int, palette: Palette) -> Cell:
     if alert.is_firing:
         return f"{MARKS.get(alert.severity, '◆')} firing", palette.level(alert.severity)
     return "✓ over", palette.dim
@@ -191,7 +191,7 @@ def _when(ms: int) -> str:
     return f"{day(ms)} {clock(ms, seconds=False)}"
 
 
-A = Column[AlertLine]
+A = Column[wire.AlertRecord]
 
 ALERTS = (
     A("state", "state", _alert_state, lambda a: not a.is_firing, 9, right=False, falling=False),

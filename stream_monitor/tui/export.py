@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from stream_monitor import wire
-from stream_monitor.feed import AlertLine
 from stream_monitor.report.render_csv import safe_cell
 from stream_monitor.tui.item import Item, Place
 
@@ -21,13 +20,19 @@ ALERTS = ("state", "severity", "rule", "kind", "entity", "since", "at", "value",
 LOGS = ("timestamp", "why", "kind", "entity", "value_ms", "partition", "offset")
 
 
-def csv_of(rows: Sequence[Item] | Sequence[AlertLine] | Sequence[Place], columns: Sequence[str]) -> str:
+def csv_of(rows: Sequence[Item] | Sequence[wire.AlertRecord] | Sequence[Place], columns: Sequence[str]) -> str:
     """A header and the rows; a cell without data is empty."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\r\n")
     writer.writeheader()
     for row in rows:
-        found = _item(row) if isinstance(row, Item) else _alert(row) if isinstance(row, AlertLine) else _place(row)
+        found = (
+            _item(row)
+            if isinstance(row, Item)
+            else _alert(row)
+            if isinstance(row, wire.AlertRecord)
+            else _place(row)
+        )
         writer.writerow({name: _cell(value) for name, value in found.items()})
     return text.getvalue()
 
@@ -67,7 +72,7 @@ def _item(item: Item) -> dict[str, Any]:
     }
 
 
-def _alert(alert: AlertLine) -> dict[str, Any]:
+def _alert(alert: wire.AlertRecord) -> dict[str, Any]:
     return {
         "state": alert.state,
         "severity": alert.severity,

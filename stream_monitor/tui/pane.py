@@ -9,8 +9,8 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.widgets import Static
 
+from stream_monitor import wire
 from stream_monitor.core.timeline import LineView
-from stream_monitor.feed import AlertLine
 from stream_monitor.tui import columns
 from stream_monitor.tui.board import Board, overview_charts
 from stream_monitor.tui.detail import detail_charts
@@ -144,7 +144,7 @@ class AlertsPane(Pane):
 
     def show_detail(self, palette: Palette, cursor: int | None) -> None:  # noqa: ARG002  (as its siblings)
         """The alert under the cursor."""
-        alert: AlertLine | None = self.table.item
+        alert: wire.AlertRecord | None = self.table.item
         text = Text("", style=palette.text)
         if alert is not None:
             mark = MARKS.get(alert.severity, "◆") if alert.is_firing else "✓"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -38,17 +39,27 @@ class AlertRecord(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> bytes:
         """(rule, series, since), canonical."""
-        return alert_key(self.rule, series_key(self.kind, tuple(self.labels.values())), self.since_ms)
+        return alert_key(self.rule, series_key(self.kind, self.label_values), self.since_ms)
 
     @property
     def since_ms(self) -> int:
         """The start of its first minute."""
-        return from_iso(self.since)
+        return _ms(self.since)
 
     @property
     def at_ms(self) -> int:
         """Of the transition, in event time."""
-        return from_iso(self.at)
+        return _ms(self.at)
+
+    @property
+    def label_values(self) -> tuple[str, ...]:
+        """The labels in their order."""
+        return tuple(self.labels.values())
+
+    @property
+    def is_firing(self) -> bool:
+        """It is not over."""
+        return self.state == "firing"
 
     @property
     def rank(self) -> tuple[bool, int]:
@@ -62,6 +73,11 @@ class AlertRecord(msgspec.Struct, frozen=True, kw_only=True):
             **self.rule_labels, **self.labels, "rule": self.rule, "kind": self.kind, "severity": self.severity,
             "entity": self.entity,
         }  # fmt: skip
+
+
+@lru_cache(maxsize=16384)
+def _ms(text: str) -> int:
+    return from_iso(text)
 
 
 def alert_key(rule: str, series: bytes, since_ms: int) -> bytes:

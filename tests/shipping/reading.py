@@ -5,25 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 
 import orjson
-from confluent_kafka import TopicPartition
 
-from stream_monitor import clients, topics
+from tests import workers
 
 
 def messages(settings, name="logs.ml"):
-    """All messages of a topic up to its end as of now, by partition in order."""
-    consumer = clients.consumer(settings, **{"group.id": "tests", "enable.partition.eof": True})
-    count = topics.partition_counts(settings)[name]
-    consumer.assign([TopicPartition(settings.topic(name), p, 0) for p in range(count)])
-    found, ends = [], 0
-    while ends < count:
-        for message in consumer.consume(5000, timeout=0.3):
-            if message.error():
-                ends += 1
-            else:
-                found.append(message)
-    consumer.close()
-    return found
+    """All messages of a topic of logs."""
+    return workers.messages(settings, name)
 
 
 def header(message, name):
