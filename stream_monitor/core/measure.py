@@ -10,6 +10,7 @@ Of models           confidence.drift, classes.drift
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Protocol
 
 from stream_monitor.core import health
@@ -133,7 +134,7 @@ def _counter(name: str) -> Callable[[Any], float]:
     if name == "exceptions":
         return lambda minute: float(sum(minute.exceptions.values()))
     if ":" not in name:
-        return lambda minute: float(getattr(minute, name))
+        return attrgetter(name)
     of, what = name.split(":")
 
     def read(minute: Any) -> float:
@@ -199,7 +200,7 @@ def _summed(condition: Threshold, index: Mapping[str, int]) -> Read:
         begins = condition.is_beyond(value)
         if alert is None:
             if not begins:
-                return Verdict(value, False, False)
+                return NOTHING
             begins = size >= condition.least and (
                 not condition.least_errors
                 or (errors is not None and history.total(errors, end_ms, over_ms) >= condition.least_errors)
@@ -263,12 +264,17 @@ def _value(measure: str) -> Value:
     return read
 
 
+_BURNS_NOT = Verdict(0.0, False, False)
+
+
 def _burn(condition: BurnRate, index: Mapping[str, int]) -> Read:
     errors, of = (index[name] for name in condition.ratio)
-    budget = 1 - condition.objective
+    budget, longest_ms = 1 - condition.objective, max(tier.long_ms for tier in condition.tiers)
 
     def read(known: Known, _: Any, end_ms: int, __: Alert | None) -> Verdict:
         history = known.history
+        if not history.total(errors, end_ms, longest_ms):
+            return _BURNS_NOT
 
         def rate(over_ms: int) -> float:
             size = history.total(of, end_ms, over_ms)

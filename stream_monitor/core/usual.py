@@ -4,7 +4,8 @@ shape of what a model says. Each takes a minute at a time, in order, and goes in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 from stream_monitor.core import drift, health
@@ -75,9 +76,10 @@ class Lags:
         """A minute's gauges by partition, each with `at_ms` and `last`."""
         for partition, lag in lags.items():
             samples = self.partitions.setdefault(partition, [])
-            if not samples or lag.at_ms > samples[-1].at_ms:
+            at_ms = lag.at_ms
+            if not samples or at_ms > samples[-1].at_ms:
                 rate = rates.get(partition)
-                samples.append(Sample(lag.at_ms, lag.last, None if rate is None else rate.last))
+                samples.append(Sample(at_ms, lag.last, None if rate is None else rate.last))
                 del samples[: -self.KEPT]
 
     def _known(self, now_ms: int) -> Iterable[list[Sample]]:
@@ -153,16 +155,15 @@ class Shape:
         """What the last comparison said: the share that has moved by more than chance. None: too little is
         known."""
 
-    def take(self, start_ms: int, bins: Mapping[int, int], classes: Mapping[str, int]) -> None:
-        """A minute's counts."""
+    def take(self, start_ms: int, bins: Sequence[int], classes: Mapping[str, int]) -> None:
+        """A minute's counts: of each bin, and by class."""
         if self.since_ms is not None and start_ms >= self.since_ms + self.WINDOW_MS:
             self._close(start_ms)
         if self.since_ms is None:
             self.since_ms = start_ms
-        pooled: dict[int, int] = {}
-        for bin_, count in bins.items():
-            pooled[bin_ // self.POOL] = pooled.get(bin_ // self.POOL, 0) + count
-        _add(self.now[0], pooled)
+        pooled, pool = self.now[0], self.POOL
+        for bin_ in compress(range(len(bins)), bins):
+            pooled[bin_ // pool] = pooled.get(bin_ // pool, 0) + bins[bin_]
         _add(self.now[1], classes)
 
     def _close(self, start_ms: int) -> None:

@@ -18,8 +18,10 @@ rest is one, `__other__`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise, takewhile
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +32,7 @@ from stream_monitor.core.alert import Transition
 from stream_monitor.core.distribution import SCALE, Histogram
 from stream_monitor.core.record import OTHER, Kind
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS
-from stream_monitor.wire import Buckets, ObservedMinute
+from stream_monitor.wire import Measure, ObservedMinute
 
 _COUNTS = (
     ("records", "records", "Log records."),
@@ -39,6 +41,10 @@ _COUNTS = (
     ("failures", "errors", "What has failed of it."),
     ("volume", "volume", "Records processed, messages consumed, predictions made."),
 )
+_counts_of = attrgetter(*(field for _, field, _ in _COUNTS))
+_OCTAVE = 1 << SCALE
+_Added: TypeAlias = tuple[NDArray[np.float64], bytes]
+_NOTHING: _Added = (np.zeros(0), b"")
 _POWERS = range(25)
 """Buckets end at 2^0 ms … 2^24 ms (4.7 h)."""
 BOUNDS_S = tuple(2.0**power / 1000 for power in _POWERS)
@@ -51,8 +57,8 @@ class _Exported:
 
     def __init__(self, size: int) -> None:
         self.totals = np.zeros(size)
-        self.windows: dict[tuple[int, tuple[str, ...]], NDArray[np.float64]] = {}
-        """By start and labels: `__other__` stands for several series."""
+        self.windows: dict[tuple[int, tuple[str, ...]], bytes] = {}
+        """By start and labels (`__other__` stands for several series); packed, because there are many."""
         self.newest: ObservedMinute | None = None
 
 
@@ -86,19 +92,30 @@ class PipelineCollector(Collector):
         self.over_total = 0
         """Minutes that were counted as `__other__` for want of room."""
 
-    def take(self, partition: int, minute: ObservedMinute) -> None:
-        """A closed minute (or its correction) of a metrics partition."""
-        kind = self._kinds[minute.kind]
+    def take(self, partition: int, minutes: Sequence[ObservedMinute]) -> None:
+        """Closed minutes (or their corrections) of a metrics partition, in their order."""
+        rows: dict[str, list[int]] = {}
+        for place, minute in enumerate(minutes):
+            rows.setdefault(minute.kind, []).append(place)
+        added: list[_Added] = [_NOTHING] * len(minutes)
+        for name, places in rows.items():
+            found = _contributions([minutes[place] for place in places], self._kinds[name])
+            for place, row, packed in zip(places, found, _packed(found), strict=True):
+                added[place] = row, packed
         with self._lock:
-            self._advance(partition, minute)
-            key = (partition, minute.kind, minute.label_values)
-            series = self._series.get(key)
-            if series is None:
-                if len(self._series) >= self._most:
-                    self.over_total += 1
-                    key = (partition, minute.kind, tuple(OTHER for _ in kind.labels))
-                series = self._series.setdefault(key, _Exported(len(_COUNTS) + _histograms(kind) * _WIDTH))
-            self._add(series, minute, kind)
+            for minute, (row, packed) in zip(minutes, added, strict=True):
+                self._advance(partition, minute)
+                self._add(self._series_of(partition, minute, len(row)), minute, row, packed)
+
+    def _series_of(self, partition: int, minute: ObservedMinute, size: int) -> _Exported:
+        key = (partition, minute.kind, minute.label_values)
+        series = self._series.get(key)
+        if series is None:
+            if len(self._series) >= self._most:
+                self.over_total += 1
+                key = (partition, minute.kind, tuple(OTHER for _ in minute.labels))
+            series = self._series.setdefault(key, _Exported(size))
+        return series
 
     def _advance(self, partition: int, minute: ObservedMinute) -> None:
         """The partition's newest minute of the kind is one further: forget who has long been silent."""
@@ -115,18 +132,17 @@ class PipelineCollector(Collector):
         for key in gone:
             del self._series[key]
 
-    def _add(self, series: _Exported, minute: ObservedMinute, kind: Kind) -> None:
-        start_ms, contribution = minute.start_ms, _contribution(minute, kind)
+    def _add(self, series: _Exported, minute: ObservedMinute, row: NDArray[np.float64], packed: bytes) -> None:
+        start_ms = minute.start_ms
         newest_ms = start_ms if series.newest is None else series.newest.start_ms
         if start_ms < newest_ms - self._correct_ms:
             return  # its window has retired; what it held is not known any more
-        window = (start_ms, minute.label_values)
-        before = series.windows.get(window)
-        series.totals += contribution if before is None else contribution - before
-        series.windows[window] = contribution
+        windows, window = series.windows, (start_ms, minute.label_values)
+        before = windows.get(window)
+        series.totals += row if before is None else row - _unpacked(before, len(row))
+        windows[window] = packed
         if start_ms > newest_ms:
-            kept_ms = start_ms - self._correct_ms
-            series.windows = {place: kept for place, kept in series.windows.items() if place[0] >= kept_ms}
+            _let_go(windows, start_ms - self._correct_ms)
         if start_ms >= newest_ms:
             series.newest = minute
 
@@ -171,42 +187,53 @@ _WIDTH = len(BOUNDS_S) + 2
 """Of a histogram in a row of totals: its buckets, the one above them, and the sum."""
 
 
-def _histograms(kind: Kind) -> int:
-    return sum(family is Histogram for _, family in kind.measures)
+def _let_go(windows: dict[tuple[int, tuple[str, ...]], bytes], before_ms: int) -> None:
+    """The oldest first, as far as they came in order; one that came late goes when it is the first."""
+    gone = list(takewhile(lambda window: window[0] < before_ms, windows))
+    for window in gone:
+        del windows[window]
 
 
-def _contribution(minute: ObservedMinute, kind: Kind) -> NDArray[np.float64]:
-    """What a minute adds to its series' totals."""
-    parts = [[float(getattr(minute, field)) for _, field, _ in _COUNTS]]
-    for name, family in kind.measures:
-        if family is not Histogram:
-            continue
-        row = [0.0] * _WIDTH
-        measure = minute.measures.get(name)
-        if measure is not None:
-            _spread(measure.histogram, row)
-            row[-1] = measure.sum / 1000
-        parts.append(row)
-    return np.concatenate(parts)
+def _packed(rows: NDArray[np.float64]) -> list[bytes]:
+    """Of each row what is not 0, where and how much: a third of it."""
+    at, places = np.nonzero(rows != 0)
+    values, kept = rows[at, places], places.astype(np.uint16)
+    ends = np.searchsorted(at, np.arange(len(rows) + 1)).tolist()
+    return [kept[a:b].tobytes() + values[a:b].tobytes() for a, b in pairwise(ends)]
 
 
-def _spread(histogram: Buckets | None, row: list[float]) -> None:
-    """Add a sketch's counts to the classic buckets: an octave of it lies in one of them."""
-    if histogram is None:
-        return
-    row[0] += histogram.zeroCount
-    counts, offset = histogram.positive.bucketCounts, histogram.positive.offset
+def _unpacked(packed: bytes, size: int) -> NDArray[np.float64]:
+    row, filled = np.zeros(size), len(packed) // 10
+    row[np.frombuffer(packed, np.uint16, filled)] = np.frombuffer(packed[2 * filled :])
+    return row
+
+
+def _contributions(minutes: Sequence[ObservedMinute], kind: Kind) -> NDArray[np.float64]:
+    """What each minute of a kind adds to its series' totals: a row a minute."""
+    histograms = [name for name, family in kind.measures if family is Histogram]
+    rows = []
+    for minute in minutes:
+        row = [*_counts_of(minute)]
+        for name in histograms:
+            row += _classic(minute.measures.get(name))
+        rows.append(row)
+    return np.array(rows, dtype=np.float64)
+
+
+def _classic(measure: Measure | None) -> list[float]:
+    """A sketch in classic buckets, and its sum: an octave of a sketch lies in one of them."""
+    row = [0.0] * _WIDTH
+    if measure is None or measure.histogram is None:
+        return row
+    row[0], row[-1] = measure.histogram.zeroCount, measure.sum / 1000
+    counts, bucket = measure.histogram.positive.bucketCounts, measure.histogram.positive.offset
     start = 0
     while start < len(counts):
-        bucket = offset + start
-        end = start + (1 << SCALE) - bucket % (1 << SCALE)
-        row[_place(bucket)] += sum(counts[start:end])
+        end = start + _OCTAVE - bucket % _OCTAVE
+        row[min(max((bucket >> SCALE) + 1, 0), len(BOUNDS_S))] += sum(counts[start:end])
+        bucket += end - start
         start = end
-
-
-def _place(bucket: int) -> int:
-    """Which classic bucket holds a sketch's: i is (2^(i/64), 2^((i+1)/64)] ms."""
-    return min(max((bucket >> SCALE) + 1, 0), len(BOUNDS_S))
+    return row
 
 
 def _families(kind: Kind, rows: Mapping[tuple[str, ...], list[_Seen]]) -> Iterator[Any]:

@@ -30,7 +30,7 @@ from stream_monitor.wire.internal import (
     row_out,
     tick_out,
 )
-from stream_monitor.wire.minute import Buckets, ObservedMinute, observed
+from stream_monitor.wire.minute import Measure, ObservedMinute, observed
 from stream_monitor.wire.public import (
     MetricLine,
     WireError,
@@ -43,8 +43,8 @@ from stream_monitor.wire.public import (
 
 __all__ = [
     "AlertRecord",
-    "Buckets",
     "ForeignRecordError",
+    "Measure",
     "MetricLine",
     "ObservedMinute",
     "Partial",

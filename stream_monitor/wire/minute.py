@@ -5,11 +5,11 @@ The names are those of topics/metrics.schema.json. core/measure.py says what it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import msgspec
 
-from stream_monitor.core.distribution import ZERO
 from stream_monitor.wire.identity import from_iso
 from stream_monitor.wire.public import METRIC_VERSION, WireError
 
@@ -42,14 +42,6 @@ class Measure(msgspec.Struct, gc=False):
     p99: float | None = None
     histogram: Buckets | None = None
     bins: list[int] | None = None
-
-    def buckets(self) -> dict[int, int]:
-        """Counts by bucket of the sketch, those that are not 0."""
-        if self.histogram is None:
-            return {bin_: count for bin_, count in enumerate(self.bins or ()) if count}
-        positive = self.histogram.positive
-        found = {bucket: count for bucket, count in enumerate(positive.bucketCounts, positive.offset) if count}
-        return found | {ZERO: self.histogram.zeroCount} if self.histogram.zeroCount else found
 
 
 class Gauge(msgspec.Struct, gc=False):
@@ -102,10 +94,10 @@ class ObservedMinute(msgspec.Struct, gc=False):
         return tuple(self.labels.values())
 
     @property
-    def bins(self) -> dict[int, int]:
-        """Of the confidence."""
+    def bins(self) -> Sequence[int]:
+        """How often the confidence was in each bin."""
         confidence = self.measures.get("confidence")
-        return {} if confidence is None else confidence.buckets()
+        return () if confidence is None else confidence.bins or ()
 
 
 _decode = msgspec.json.Decoder(ObservedMinute).decode

@@ -18,6 +18,7 @@ from confluent_kafka import KafkaException
 from faust.types import TP
 
 from stream_monitor import clients, rules, topics
+from stream_monitor.core.window import MINUTE_MS
 from stream_monitor.errors import MonitorError
 from stream_monitor.exporters.prometheus import PipelineCollector
 from stream_monitor.kinds import KINDS
@@ -65,12 +66,12 @@ class MonitorApp(faust.App):
     outbox: Outbox
     upstream: Upstream
     failure: BaseException | None = None
+    pipeline: PipelineCollector
+    """What the closed minutes that are judged here say, for Prometheus."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.restored = Restored()
-        self.pipeline = PipelineCollector(KINDS)
-        """What the closed minutes that are judged here say, for Prometheus."""
         self.rebalances = 0
         """Assignments since the start."""
         self.ticking = asyncio.Lock()
@@ -126,6 +127,8 @@ def create_app(settings: Settings, partitions: Mapping[str, int]) -> MonitorApp:
     tables[minutes] = _table(app, settings, "alerts", partitions["metrics.1m"])
     app.changelogs = {topic: table.changelog_topic.get_topic_name() for topic, table in tables.items()}
     app.outbox = outbox = Outbox(settings)
+    lateness_ms = round((settings.grace + settings.lateness) * 1000)
+    app.pipeline = PipelineCollector(KINDS, correct_ms=lateness_ms + 10 * MINUTE_MS)
     app.upstream = Upstream(settings)
     judged_by = rules.load(settings.alert_rules).rules
 

@@ -130,19 +130,21 @@ class JudgeTask(PartitionTask):
     # Records
 
     def process(self, records: Sequence[Any]) -> None:
+        minutes = []
         for record in records:
-            self._take(record)
+            try:
+                minute = _minute_in(record.value)
+            except wire.WireError as error:
+                self._reject(error, record)
+            else:
+                minutes.append(minute)
+                self._take(minute, record)
+        if self._exporter is not None and minutes:
+            self._exporter.take(self.tp.partition, minutes)
         self.position = records[-1].offset + 1
         self.count("read", len(records))
 
-    def _take(self, record: Any) -> None:
-        try:
-            minute = _minute_in(record.value)
-        except wire.WireError as error:
-            self._reject(error, record)
-            return
-        if self._exporter is not None:
-            self._exporter.take(self.tp.partition, minute)
+    def _take(self, minute: wire.ObservedMinute, record: Any) -> None:
         if self.batch_at_ms - minute.start_ms < LIVE_MS:
             self._live.add(minute.kind)
         labels = minute.label_values

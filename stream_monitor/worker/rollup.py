@@ -42,6 +42,8 @@ class Rollups:
         self._rows: dict[int, dict[Place, RollupRow]] = {HOUR_MS: {}, DAY_MS: {}}
         self._open: dict[int, dict[int, set[bytes]]] = {HOUR_MS: {}, DAY_MS: {}}
         self._corrected: dict[int, set[Place]] = {HOUR_MS: set(), DAY_MS: set()}
+        self._live: dict[int, set[int]] = {MINUTE_MS: set(), HOUR_MS: set()}
+        """Starts of parts that may have rows and have not retired: a day has 1,440 minutes, few of them live."""
 
     def load(self, closed_ms: int) -> None:
         """Find the windows that are not closed yet; `closed_ms` is the watermark applied so far."""
@@ -55,6 +57,8 @@ class Rollups:
 
     def note(self, series: bytes, start_ms: int, closed_ms: int) -> None:
         """There is data of this time: its hour and its day will close, or need a correction."""
+        self._live[MINUTE_MS].add(start_ms)
+        self._live[HOUR_MS].add(window_start(start_ms, HOUR_MS))
         for size_ms in (HOUR_MS, DAY_MS):
             start = window_start(start_ms, size_ms)
             if is_closed(start, closed_ms, self._grace_ms, size_ms):
@@ -90,8 +94,9 @@ class Rollups:
         whole.merge(row.base)
         part_ms = _PARTS_MS[size_ms]
         for part in range(size_ms // part_ms):
-            if not row.has(part):
-                live = self._part(part_ms, start_ms + part * part_ms, series)
+            part_start_ms = start_ms + part * part_ms
+            if part_start_ms in self._live[part_ms] and not row.has(part):
+                live = self._part(part_ms, part_start_ms, series)
                 if live is not None:
                     whole.merge(live)
         return whole
@@ -136,6 +141,8 @@ class Rollups:
                     self._row(DAY_MS, day_ms, series).take((start_ms - day_ms) // HOUR_MS, hour.base)
                 rows[self._key(size_ms, start_ms, series)] = None
                 self._rows[size_ms].pop((start_ms, series), None)
+        for size_ms, starts in self._live.items():
+            starts -= {start_ms for start_ms in starts if start_ms + size_ms <= retired_ms}
         for size_ms, cache in self._rows.items():
             for (start_ms, series), row in cache.items():
                 if row.unsaved:

@@ -61,8 +61,7 @@ def test_buckets_are_exact(minutes):
     """Every value at or below a bound is counted there, also one that is the bound."""
     minutes[0] += [2.0**power for power in range(25)]
     collector = PipelineCollector(KINDS)
-    for n, latencies in enumerate(minutes):
-        collector.take(0, minute(n, latencies))
+    collector.take(0, [minute(n, latencies) for n, latencies in enumerate(minutes)])
     found, every = scraped(collector), [value for latencies in minutes for value in latencies]
     name = "stream_monitor_ml_latency_seconds_bucket"
     for bound in BOUNDS_S:
@@ -79,8 +78,10 @@ def test_the_example_day_adds_up_in_any_order_and_twice():
     records = records[::4]
     again = records + rng.sample(records, 500)
     rng.shuffle(again)
-    for record in again:
-        collector.take(0, record)
+    while again:
+        size = rng.choice((1, 7, 300))
+        collector.take(0, again[:size])
+        del again[:size]
     found = scraped(collector)
     for kind in KINDS:
         of_kind = [record for record in records if record.kind == kind]
@@ -97,15 +98,15 @@ def test_the_example_day_adds_up_in_any_order_and_twice():
 def test_a_correction_counts_once():
     collector = PipelineCollector(KINDS)
     for records in (3, 5, 5):
-        collector.take(0, minute(0, records=records))
+        collector.take(0, [minute(0, records=records)])
     assert total(scraped(collector), "stream_monitor_ml_records_total") == 5
 
 
 def test_a_series_that_vanishes_is_removed_and_a_partition_that_is_given_away_too():
     collector = PipelineCollector(KINDS, forget_ms=HOUR_MS)
-    collector.take(0, minute(0, labels=("gone", "v")))
-    collector.take(0, minute(62))
-    collector.take(1, minute(0, labels=("other", "v")))
+    collector.take(0, [minute(0, labels=("gone", "v"))])
+    collector.take(0, [minute(62)])
+    collector.take(1, [minute(0, labels=("other", "v"))])
     assert not [key for key in scraped(collector) if ("service", "gone") in key]
     collector.drop(1)
     assert not [key for key in scraped(collector) if ("service", "other") in key]
@@ -116,7 +117,7 @@ def test_cardinality_is_bounded_and_no_record_is_lost():
     collector = PipelineCollector(KINDS, most=3)
     for n in range(10):
         for again in range(2):
-            collector.take(0, minute(again, labels=(f"s{n}", "v")))
+            collector.take(0, [minute(again, labels=(f"s{n}", "v"))])
     found = scraped(collector)
     services = {label for key in found for label in key[1:] if label[0] == "service"}
     assert len(services) == 4
@@ -136,7 +137,7 @@ def test_the_names_are_those_of_the_list():
     """tests/exporters/names.txt, which the dashboard is checked against: every name that can be scraped."""
     collector = PipelineCollector(KINDS)
     for value in day()[:3000]:
-        collector.take(0, wire.observed(value))
+        collector.take(0, [wire.observed(value)])
     collector.take_transition(
         0, Transition(Rule("R", Absent(None)), "ml", ("s", "v"), "firing", "warning", 0, 1, 1)
     )
