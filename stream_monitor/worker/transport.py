@@ -59,10 +59,15 @@ class LeanRecords(fetcher.PartitionRecords):
     """
 
     next_fetch_offset: int
+    _records_iterator: Any
     _batch: Any = None
     """The compressed batch at hand."""
     _rest: Iterator[Any] = iter(())
     """Its records, unpacked as they are taken."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._records_iterator = None  # aiokafka's own: it refers to this, and a cycle keeps the fetch for minutes
 
     def take(self, most: int | None) -> list[Any]:
         """The next records, at most so many."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 
 import pytest
 from aiokafka import TopicPartition
@@ -78,3 +80,17 @@ def test_a_batch_whose_checksum_is_wrong_is_not_handed_on():
     with pytest.raises(CorruptRecordException):
         records.take(5)
     assert records.next_fetch_offset == 5
+
+
+def test_a_fetch_is_gone_when_it_is_used_up():
+    """Without the collector: it is a megabyte, and the worker's collector comes by rarely."""
+    data = batch(0, range(10))
+    records = LeanRecords(TP, MemoryRecords(data), [], 0, None, None, False, 0)
+    records.take(None)
+    alive = weakref.ref(records)
+    gc.disable()
+    try:
+        del records
+        assert alive() is None
+    finally:
+        gc.enable()
