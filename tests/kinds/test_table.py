@@ -44,9 +44,9 @@ def test_names_and_rows_import_nothing():
 
 
 def test_who_is_not_there():
-    assert KINDS.get("spark_2") is None
-    with pytest.raises(KeyError, match="spark_2"):
-        KINDS["spark_2"]
+    assert KINDS.get("nosuch") is None
+    with pytest.raises(KeyError, match="nosuch"):
+        KINDS["nosuch"]
 
 
 def test_state_topics_have_names_of_their_own():
