@@ -274,6 +274,15 @@ def notify(**flags: Any) -> int:
 
 
 @cli.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+def init(folder: Path) -> int:
+    """Write templates, logging configurations, alert rules and settings into a project. Overwrites nothing."""
+    from stream_monitor import starter
+
+    return starter.write(folder, click.echo)
+
+
+@cli.command()
 @connection_options
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @click.option("--kind", type=click.Choice([*KINDS]), help="[told by each record's labels]")
