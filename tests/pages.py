@@ -26,7 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE_S = 120.0
+PATIENCE_S = 400.0
+"""Of one command; a machine that is shared may stand still for minutes."""
 LANGUAGES = ("console", "python", "diff", "json", "yaml", "toml", "ini", "java", "sql", "text", "mermaid")
 READS = ("stream-monitor report", "stream-monitor dlq", "curl ")
 """Commands that may be asked again until they show what the page shows: a worker needs a moment."""

@@ -1,4 +1,4 @@
-"""Every command and snippet of README.md and docs/ is run; tests/pages.py says how. What is not is counted here."""
+"""Every command and snippet of README.md and docs/ is run; tests/pages.py says how. What is left out is named."""
 
 from __future__ import annotations
 
