@@ -112,11 +112,23 @@ lint: $(DEV)       ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+DOCS = .cache/docs
+.PHONY: docs
+docs: $(DOCS)/.ready ## the documents as a site, in .cache/site; a warning is an error
+	$(BIN)/python -m tests.site .cache/site-source
+	$(DOCS)/bin/mkdocs build --strict --quiet --config-file mkdocs.yml --site-dir $(CURDIR)/.cache/site
+
+$(DOCS)/.ready: requirements/docs.txt $(DEV)
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/pip install --disable-pip-version-check -q --require-hashes -r requirements/docs.txt
+	touch $@
+
 lock:              ## write requirements/*.txt anew (hashes, no index line)
 	$(PYTHON) -m venv .cache/lock && .cache/lock/bin/pip install -q uv
 	.cache/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/run.txt
 	.cache/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra notify pyproject.toml -o requirements/notify.txt
 	.cache/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements/dev.txt
+	.cache/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/docs.in -o requirements/docs.txt
 
 clean:             ## remove what make made
 	rm -rf $(VENV) .cache dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -20,6 +20,7 @@ import click
 
 from stream_monitor import __version__
 from stream_monitor.errors import MonitorError
+from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -69,7 +70,7 @@ def _settings(**flags: Any) -> Settings:
 
 @cli.command()
 @connection_options
-@click.option("--kinds", help="Log kinds to read, separated by commas.  [airflow,kafka,ml]")
+@click.option("--kinds", help=f"Log kinds to read, separated by commas.  [{','.join(KINDS)}]")
 @click.option("--datadir", metavar="PATH", help="Its tables; one folder a worker.  [data]")
 @click.option("--grace", type=float, help="Seconds from a window's end until it closes.  [10]")
 @click.option("--lateness", type=float, help="Seconds from a window's end until it retires.  [3600]")
@@ -183,9 +184,7 @@ def simulate(rate: float, seed: int, incident: str | None, seconds: float | None
 
 @cli.command()
 @connection_options
-@click.option(
-    "--component", type=click.Choice(["all", "airflow", "kafka", "ml"]), default="all", show_default=True
-)
+@click.option("--component", type=click.Choice(["all", *KINDS]), default="all", show_default=True)
 @click.option("--hours", type=click.IntRange(1, 720), default=24, show_default=True, help="Up to now.")
 @click.option("--output", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
 @click.option("--server", is_flag=True, help="Again and again, until Ctrl-C.")
@@ -275,9 +274,18 @@ def notify(**flags: Any) -> int:
 
 
 @cli.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+def init(folder: Path) -> int:
+    """Write templates, logging configurations, alert rules and settings into a project. Overwrites nothing."""
+    from stream_monitor import starter
+
+    return starter.write(folder, click.echo)
+
+
+@cli.command()
 @connection_options
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
-@click.option("--kind", type=click.Choice(["airflow", "kafka", "ml"]), help="[told by each record's labels]")
+@click.option("--kind", type=click.Choice([*KINDS]), help="[told by each record's labels]")
 @click.option("--field", "fields", multiple=True, metavar="NAME=VALUE", help="For records that do not say it.")
 @click.option("--once", is_flag=True, help="To the ends that the files have now, and no further.")
 @click.option("--datadir", metavar="PATH", help="Where it keeps its place.  [data]")

@@ -15,9 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stream_monitor import offsets, replay, report, topics, tui
+from stream_monitor import offsets, recording, replay, report, topics, tui
 from stream_monitor.broker import EmbeddedBroker, die_with_parent, free_port
-from stream_monitor.data import data_dir
 from stream_monitor.errors import MonitorError, UsageError
 from stream_monitor.offsets import Offsets
 from stream_monitor.settings import Settings
@@ -35,8 +34,7 @@ def run(*, rate: float, incident: str | None, stopped: Callable[[], bool]) -> in
         _say(f"embedded broker (a stand-in for Kafka) on {broker.address}")
         topics.apply(settings, replication_factor=1)
         with _process(settings, "worker", "--idle-after", "2") as worker:
-            fixtures = [data_dir("fixtures") / f"example_{name}_logs.jsonl" for name in ("airflow", "kafka", "ml")]
-            sent = replay.replay(settings, fixtures, shift_to_now=True, progress=True, stopped=stopped)
+            sent = replay.replay(settings, recording.examples(), shift_to_now=True, progress=True, stopped=stopped)
             _say(
                 f"{sent} example logs of one day sent; the worker folds them (health on port {settings.http_port})"
             )

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from confluent_kafka import TopicPartition
 
 from stream_monitor import clients, topics
+from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 
-SOURCES = ("logs.airflow", "logs.kafka", "logs.ml")
+SOURCES = tuple(f"logs.{kind}" for kind in KINDS)
 
 Offsets = dict[tuple[str, int], int]
 """By (topic, partition)."""

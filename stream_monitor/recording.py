@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from stream_monitor.data import data_dir
 from stream_monitor.errors import UsageError
 from stream_monitor.kinds import KINDS
 from stream_monitor.kinds.kafka import MAX_PARTITION
@@ -39,6 +40,12 @@ class Recorded:
     key: str | None = None
     partition: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
+
+
+def examples() -> list[Path]:
+    """The recordings that ship: the example day, and what kinds have in folders of their own."""
+    fixtures = data_dir("fixtures")
+    return sorted([*fixtures.glob("example_*_logs.jsonl"), *fixtures.glob("*/logs.jsonl")])
 
 
 def read(path: Path) -> Iterator[Recorded]:

@@ -56,6 +56,12 @@ def _minutes(value: int) -> int:
     return value
 
 
+def _kind(value: str) -> str:
+    if value not in KINDS:
+        raise ValueError(f"there is no kind {value!r}; there are: {', '.join(KINDS)}")
+    return value
+
+
 _TEXT = WithJsonSchema({"type": "string", "pattern": r"^(\d+[wdhms])+$"})
 Duration = Annotated[int, BeforeValidator(duration_ms), _TEXT]
 Minutes = Annotated[int, BeforeValidator(duration_ms), AfterValidator(_minutes), _TEXT]
@@ -64,6 +70,7 @@ Words = Annotated[
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
+KindName = Annotated[str, AfterValidator(_kind), WithJsonSchema({"enum": [*KINDS], "type": "string"})]
 StatusName = Literal["late", "slow", "unsure", "drifting", "warn", "rewind", "stall", "failing", "silent", "stop"]
 
 
@@ -99,7 +106,7 @@ class RuleModel(_Model):
     """One alert rule: a name, one condition, and what is said."""
 
     name: Annotated[str, Field(pattern=_NAME, max_length=100, description="Unique; also Alertmanager's alertname")]
-    kind: Annotated[Literal["airflow", "kafka", "ml"] | None, Field(description="All kinds, if absent")] = None
+    kind: Annotated[KindName | None, Field(description="All kinds, if absent")] = None
     match: Annotated[
         dict[str, Words],
         Field(description="Label (or `entity`) → pattern, or patterns of which one must fit (`*`, `?`, `[…]`)"),

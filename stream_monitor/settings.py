@@ -16,8 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stream_monitor.errors import UsageError
-
-Kind = Literal["airflow", "kafka", "ml"]
+from stream_monitor.kinds import KINDS
 
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -44,10 +43,17 @@ def _folder(value: Any) -> Any:
     return value
 
 
+def _kinds(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in KINDS:
+            raise ValueError(f"there is no kind {name[:120]!r}; there are: {', '.join(KINDS)}")
+    return names
+
+
 def _components(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         kind, _, entity = name.partition(":")
-        if kind not in get_args(Kind) or not entity:
+        if kind not in KINDS or not entity:
             raise ValueError(
                 f"{name[:120]!r} is not kind:entity, such as "
                 "airflow:dag/task, kafka:group/topic or ml:service/version"
@@ -109,11 +115,12 @@ class Settings(BaseSettings):
 
     # --- The worker ------------------------------------------------------------------------------
     kinds: Annotated[
-        tuple[Kind, ...],
+        tuple[str, ...],
         NoDecode,
         BeforeValidator(_split),
+        AfterValidator(_kinds),
         Field(min_length=1, description="The log kinds that the worker reads, separated by commas"),
-    ] = ("airflow", "kafka", "ml")
+    ] = tuple(KINDS)
     group_instance_id: Annotated[
         str | None, Field(description="Static membership: a restart keeps its partitions")
     ] = None

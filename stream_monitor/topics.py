@@ -8,7 +8,7 @@ because a series' place follows from them.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,10 +29,13 @@ from confluent_kafka.admin import (
 from stream_monitor import clients
 from stream_monitor.data import data_dir
 from stream_monitor.errors import MonitorError, TopicMissingError, UsageError
+from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 
 _TIMEOUT_S = 30.0
 _LOOK_S = 0.1
+KIND = "{kind}"
+"""In a name: one topic for each kind of log."""
 
 
 _SETTINGS = {"logs": "source_partitions", "partials": "result_partitions", "metrics": "result_partitions"}
@@ -84,9 +87,19 @@ def declared(folder: Path | None = None) -> tuple[Topic, ...]:
     """The topics of topics/*.yaml, sources first. Raises UsageError with file and reason."""
     found: dict[str, Topic] = {}
     for path in sorted((folder or data_dir("topics")).glob("*.yaml")):
-        topic = _read(path)
-        found[topic.name] = topic
+        for topic in _each_kind(_read(path)):
+            found[topic.name] = topic
     return tuple(_follow(topic, found) for topic in found.values())
+
+
+def _each_kind(topic: Topic) -> Iterator[Topic]:
+    """`logs.{kind}` is a topic for each kind of log."""
+    if KIND not in topic.name:
+        yield topic
+        return
+    for kind in KINDS:
+        leader = topic.partitions_of and topic.partitions_of.replace(KIND, kind)
+        yield replace(topic, name=topic.name.replace(KIND, kind), partitions_of=leader)
 
 
 def _follow(topic: Topic, all_topics: dict[str, Topic]) -> Topic:

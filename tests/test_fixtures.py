@@ -8,9 +8,10 @@ import subprocess
 import sys
 
 import numpy as np
+import orjson
 import pytest
 
-from stream_monitor import recording
+from stream_monitor import recording, wire
 from stream_monitor.core import fold as core
 from stream_monitor.core.aggregate import Aggregate
 from stream_monitor.core.metric import Metric
@@ -76,6 +77,29 @@ def test_the_committed_fixtures_are_what_the_generator_and_the_oracle_write(tmp_
     written = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
     assert len(written) == 7
     assert written == {name: (fixtures / name).read_bytes() for name in written}
+
+
+def test_what_kinds_have_in_folders_of_their_own_becomes_what_they_expect():
+    for path in sorted(data_dir("fixtures").glob("*/logs.jsonl")):
+        found = {key: metric for key, metric in fold([path]).items() if metric.size_ms == MINUTE_MS}
+        expected = [json.loads(line) for line in path.with_name("expected.jsonl").read_text().splitlines()]
+        wanted = {}
+        for row in expected:
+            labels, start_ms = tuple(row["labels"].values()), wire.from_iso(row["window"]["start"])
+            wanted[path.parent.name, labels, MINUTE_MS // 1000, start_ms] = row
+        assert found.keys() == wanted.keys()
+        for key, row in wanted.items():
+            record = orjson.loads(wire.metric_value(found[key], "logs"))
+            assert list(unlike(record, row, str(key))) == []
+
+
+def unlike(record, part, where):
+    """Where a part of a record is not as in the record."""
+    for name, value in part.items():
+        if isinstance(value, dict) and name in record:
+            yield from unlike(record[name], value, f"{where} {name}")
+        elif record.get(name) != value:
+            yield f"{where} {name}: {record.get(name)!r}, expected {value!r}"
 
 
 BAD = [json.loads(line) for line in (data_dir("fixtures") / "bad_records.jsonl").read_text().splitlines()]

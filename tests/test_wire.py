@@ -51,7 +51,7 @@ def test_any_names_make_a_key_that_reads_back(one, two):
     assert 0 <= wire.partition_for(series, 7) < 7
 
 
-@given(st.sampled_from(list(KINDS)), names, names)
+@given(st.sampled_from(["airflow", "kafka", "ml"]), names, names)
 def test_what_is_published_follows_its_schema_whatever_the_names(kind, one, two):
     value = wire.metric_value(metric(kind, (one, two)), "p.logs.x")
     schema("metrics").validate(json.loads(value))

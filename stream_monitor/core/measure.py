@@ -103,7 +103,7 @@ def counts_of(condition: Condition, kind: Kind) -> list[str]:
     """The counts that the history must hold for a condition."""
     if isinstance(condition, BurnRate):
         return [*condition.ratio]
-    if isinstance(condition, StatusIs) and not kind.gauges:
+    if isinstance(condition, StatusIs) and LAG not in kind.gauges:
         first = kind.measures[0][0]
         return ["errors", "of", f"{first}:sum", f"{first}:count", f"{CONFIDENCE}:sum", f"{CONFIDENCE}:count"]
     if isinstance(condition, Threshold) and adds_up(condition.measure):
@@ -117,7 +117,7 @@ def hours_needed_ms(condition: Condition, kind: Kind) -> int:
     if isinstance(condition, BurnRate):
         return max(tier.long_ms for tier in condition.tiers)
     if isinstance(condition, StatusIs):
-        return 0 if kind.gauges else DAY_MS
+        return 0 if LAG in kind.gauges else DAY_MS
     if isinstance(condition, Threshold):
         longest = condition.over_ms if condition.over_ms > HOUR_MS else 0
         return max(longest, (condition.usual_ms or 0) + condition.over_ms + HOUR_MS if condition.usual_ms else 0)
@@ -292,7 +292,7 @@ def _burn(condition: BurnRate, index: Mapping[str, int]) -> Read:
 
 def _status(condition: StatusIs, kind: Kind, index: Mapping[str, int]) -> Read:
     def read(known: Known, minute: Any, end_ms: int, _: Alert | None) -> Verdict:
-        if kind.gauges:
+        if LAG in kind.gauges:
             status = known.lags.status(end_ms, condition.floor)
         else:
             status = component_status(known, minute, end_ms, kind, index)

@@ -60,13 +60,17 @@ class Kind:
     labels: tuple[str, ...]
     """Names of the labels that make a series."""
     measures: tuple[tuple[str, type[Distribution]], ...]
-    """Names and families; the first is the one whose slowest record is kept as an exemplar."""
+    """Names and families, at least one; the first is the one whose slowest record is kept as an exemplar."""
     decode: Callable[[Sequence[bytes | None], Ints], Decoded]
     """(values, their Kafka timestamps in ms) → lines and rejections. Never raises."""
     gauges: tuple[str, ...] = ()
     rate_gauge: str | None = None
     """The gauge whose mean × window length, summed over its keys, is the volume."""
     classes: bool = False
+    volume: str = "records"
+    """What its volume counts, for people."""
+    of: str = "records"
+    """What its errors are of, for people."""
 
     @cached_property
     def rate_index(self) -> int | None:

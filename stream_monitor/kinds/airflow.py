@@ -88,4 +88,6 @@ AIRFLOW = Kind(
     labels=("dag_id", "task_id"),
     measures=(("duration_ms", Histogram),),
     decode=decoder(AirflowLine, _build),
+    volume="records processed",
+    of="runs",
 )

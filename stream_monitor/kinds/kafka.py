@@ -58,4 +58,6 @@ KAFKA = Kind(
     decode=decoder(KafkaLine, _build),
     gauges=("consumer_lag", "messages_per_second"),
     rate_gauge="messages_per_second",
+    volume="messages",
+    of="reports",
 )

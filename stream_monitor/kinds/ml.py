@@ -71,4 +71,6 @@ ML = Kind(
     measures=(("latency_ms", Histogram), ("confidence", Linear)),
     decode=decoder(MlLine, _build),
     classes=True,
+    volume="predictions",
+    of="predictions",
 )

@@ -11,11 +11,10 @@ from typing import Any
 from stream_monitor import wire
 from stream_monitor.core.aggregate import Aggregate
 from stream_monitor.core.distribution import MICRO
+from stream_monitor.core.measure import LAG, RATE
 from stream_monitor.core.record import Kind
 from stream_monitor.core.snapshot import HourLine, Range, SeriesSnapshot, Snapshot, whole_of
 from stream_monitor.core.window import HOUR_MS, window_start
-
-UNITS = {"airflow": "records processed", "kafka": "messages", "ml": "predictions"}
 
 Plain = dict[str, Any]
 
@@ -73,7 +72,7 @@ def _volume(kind: Kind, whole: Aggregate, series: list[SeriesSnapshot], hours: _
         for start, hour in one.hours.items():
             per_hour[start] = per_hour.get(start, 0.0) + hour.volume
     return {
-        "unit": UNITS.get(kind.name, "records"),
+        "unit": kind.volume,
         "total": round(whole.settled_volume_micro() / MICRO, 6) if series else None,
         "per_hour": [
             {"hour": name, "volume": round(per_hour[start], 6) if start in per_hour else None}
@@ -109,9 +108,9 @@ def _measure(measure: Any) -> Plain:
 
 def _kind_numbers(kind: Kind, series: list[SeriesSnapshot], whole: Aggregate) -> Plain:
     extra: Plain = {}
-    if kind.gauges:
+    if LAG in kind.gauges:
         extra["lag"] = _sum(_lag(one) for one in series)
-        extra["messages_per_second"] = _sum(_gauge_sum(one, "messages_per_second", 1) for one in series)
+        extra["messages_per_second"] = _sum(_gauge_sum(one, RATE, 1) for one in series)
     if kind.classes:
         extra["classes"] = dict(sorted(whole.classes.items(), key=lambda item: (-item[1], item[0])))
     return extra
@@ -141,10 +140,10 @@ def _series(snapshot: Snapshot, one: SeriesSnapshot, hours: _Hours) -> Plain:
         **_numbers(one.kind, whole, True),
         "per_hour": [_hour(name, one.hours.get(start)) for start, name in hours],
     }
-    if one.kind.gauges:
+    if LAG in one.kind.gauges:
         out["lag"] = _lag(one)
-        out["lag_max"] = _gauge_max(one, "consumer_lag")
-        out["messages_per_second"] = _gauge_sum(one, "messages_per_second", 1)
+        out["lag_max"] = _gauge_max(one, LAG)
+        out["messages_per_second"] = _gauge_sum(one, RATE, 1)
     if one.kind.classes:
         out["classes"] = dict(sorted(whole.classes.items(), key=lambda item: (-item[1], item[0])))
     return out
@@ -152,7 +151,7 @@ def _series(snapshot: Snapshot, one: SeriesSnapshot, hours: _Hours) -> Plain:
 
 def _lag(one: SeriesSnapshot) -> float | None:
     """The latest lag of each partition, added up."""
-    return _gauge_sum(one, "consumer_lag", 1)
+    return _gauge_sum(one, LAG, 1)
 
 
 def _gauge_sum(one: SeriesSnapshot, name: str, field: int) -> float | None:

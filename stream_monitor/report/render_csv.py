@@ -6,6 +6,8 @@ import csv
 import io
 from typing import Any
 
+from stream_monitor.kinds import KINDS
+
 COLUMNS = (
     "kind", "entity", "hour", "volume", "errors", "of", "error_rate", "records", "mean_ms", "p50_ms", "p95_ms",
     "p99_ms", "max_ms", "confidence_mean", "confidence_p5", "lag", "lag_max", "messages_per_second", "active",
@@ -22,14 +24,14 @@ def render_csv(report: dict[str, Any]) -> str:
     for kind, section in report["components"].items():
         for series in section["series"]:
             names = {"kind": kind, "entity": safe_cell(series["entity"])}
-            writer.writerow(names | _whole(series))
+            writer.writerow(names | _whole(kind, series))
             for hour in series["per_hour"]:
                 writer.writerow(names | {key: _cell(value) for key, value in hour.items()})
     return text.getvalue()
 
 
-def _whole(series: dict[str, Any]) -> dict[str, Any]:
-    times = series["measures"].get("duration_ms") or series["measures"].get("latency_ms") or {}
+def _whole(kind: str, series: dict[str, Any]) -> dict[str, Any]:
+    times = series["measures"].get(KINDS[kind].measures[0][0]) or {}
     confidence = series["measures"].get("confidence") or {}
     row = {name: series.get(name) for name in ("volume", "errors", "of", "error_rate", "records")}
     row |= {f"{name}_ms": times.get(name) for name in ("mean", "p50", "p95", "p99", "max")}

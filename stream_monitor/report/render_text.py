@@ -5,10 +5,12 @@ A section is a title, lines of facts, and a table. Numbers are never cut; names 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from stream_monitor import wire
+from stream_monitor.kinds import KINDS
 from stream_monitor.report.numbers import duration, number, percent, span
 from stream_monitor.report.spark import spark
 
@@ -19,10 +21,8 @@ _NARROWEST = 72
 _NAME_MIN = 12
 _COLUMNS_MIN = (12, 8, 9, 9, 9)
 _INDENT = 14
-_TITLES = {"airflow": "Airflow", "kafka": "Kafka consumers", "ml": "ML services"}
-_TIMES = {"airflow": ("duration_ms", "duration")}
-_OF = {"airflow": "runs", "kafka": "reports", "ml": "predictions"}
 _TOP = 5
+_DURATION = "duration_ms"
 
 
 @dataclass(slots=True)
@@ -75,22 +75,22 @@ def _seconds(report: dict[str, Any]) -> float:
 
 def _section(kind: str, section: dict[str, Any], hours: float, width: int) -> _Section:
     """Its facts and its table. `hours` is how long the range is."""
-    out = _Section(_TITLES.get(kind, kind))
+    out = _Section(KINDS.rows[kind].title)
     if not section["series"]:
         out.facts = ["  no data in this range", *_silent(section, width)]
         return out
-    measure, label = _TIMES.get(kind, ("latency_ms", "latency"))
+    measure = KINDS[kind].measures[0][0]
     out.facts = [
         _fact("active", f"{section['active_components']} of {section['known_components']} components"),
         _fact("volume", _volume(kind, section, hours)),
         _fact("per hour", spark([h["volume"] for h in section["volume"]["per_hour"]], width - _INDENT)),
-        _fact("errors", _rate(section, _OF.get(kind, "records"))),
-        *_times(label, section["measures"].get(measure), kind, width),
+        _fact("errors", _rate(section, KINDS[kind].of)),
+        *_times(measure, section["measures"].get(measure), width),
         *_extra(section, width),
         *_silent(section, width),
     ]
     last = {"kafka": "lag", "ml": "confid."}.get(kind, "records")
-    unit = "" if kind == "airflow" else " ms"
+    unit = _unit(measure)
     out.head = ["component", "volume", "errors", f"p50{unit}", f"p99{unit}", last]
     out.rows = [_row(kind, one, measure) for one in section["series"]]
     return out
@@ -126,14 +126,22 @@ def _has_volume(kind: str, section: dict[str, Any], volume: float | None) -> boo
     return bool(volume) if kind == "airflow" else volume is not None
 
 
-def _times(label: str, measure: dict[str, Any] | None, kind: str, width: int) -> list[str]:
+def _times(name: str, measure: dict[str, Any] | None, width: int) -> list[str]:
     if measure is None:
         return []
-    shown = duration if kind == "airflow" else number
-    parts = [f"{name} {shown(measure[name])}" for name in ("mean", "p50", "p95", "p99", "max")]
-    if kind != "airflow":
-        parts[-1] += " ms"
-    return _wrapped(label, parts, " · ", width)
+    shown = _shown(name)
+    parts = [f"{stat} {shown(measure[stat])}" for stat in ("mean", "p50", "p95", "p99", "max") if stat in measure]
+    parts[-1] += _unit(name)
+    return _wrapped(name.removesuffix("_ms"), parts, " · ", width)
+
+
+def _shown(measure: str) -> Callable[[float | None], str]:
+    """A duration is read in its own units, whatever else is measured as a number."""
+    return duration if measure == _DURATION else number
+
+
+def _unit(measure: str) -> str:
+    return " ms" if measure.endswith("_ms") and measure != _DURATION else ""
 
 
 def _extra(section: dict[str, Any], width: int) -> list[str]:
@@ -162,7 +170,7 @@ def _silent(section: dict[str, Any], width: int) -> list[str]:
 
 def _row(kind: str, one: dict[str, Any], measure: str) -> list[str]:
     times = one["measures"].get(measure, {})
-    shown = duration if kind == "airflow" else number
+    shown = _shown(measure)
     return [
         one["entity"],
         number(one["volume"]) if _has_volume(kind, one, one["volume"]) else "–",

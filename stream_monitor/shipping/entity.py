@@ -1,52 +1,44 @@
-"""Which log belongs to which series: its kind, its key and its topic.
+"""Which log belongs to which series: its kind, its key and its topic, by the rows of KINDS.
 
-The labels are those of `stream_monitor.kinds`, said again because that room needs numpy and this one lives in
-other people's processes; a test compares the two.
+This room lives in other people's processes: it reads the rows, and never imports a kind's file, which needs numpy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from itertools import takewhile
+from typing import Any
 
 from stream_monitor.errors import UsageError
-
-
-class Route(NamedTuple):
-    """Of a kind of log: the labels that make its key, and how many of them, from the first, it must have."""
-
-    labels: tuple[str, ...]
-    required: int
-
-
-ROUTES: dict[str, Route] = {
-    "ml": Route(("service", "model_version"), 2),
-    "kafka": Route(("consumer_group", "topic"), 2),
-    "airflow": Route(("dag_id", "task_id"), 1),
-}
-"""In the order in which `kind_of` looks for them: an ML service's log may say which DAG has called it."""
+from stream_monitor.kinds import KINDS
 
 
 def entity(kind: str, fields: Mapping[str, Any]) -> str | None:
-    """`dag/task`, `group/topic` or `service/version`: the record's key. None where a required label is no text."""
-    labels, required = ROUTES[kind]
-    found = [value for name in labels if isinstance(value := fields.get(name), str) and value]
-    if len(found) == len(labels):
-        return "/".join(found)
-    first = fields.get(labels[0])
-    return first if required == 1 and isinstance(first, str) and first else None
+    """The labels, such as `dag/task`: the record's key. None where a required label is no text."""
+    row = KINDS.rows[kind]
+    found = list(takewhile(bool, (_text(fields, name) for name in row.labels)))
+    return "/".join(found) if len(found) >= row.required else None
 
 
 def kind_of(fields: Mapping[str, Any]) -> str | None:
-    """The kind whose required labels the fields have."""
-    for kind, (labels, required) in ROUTES.items():
-        if all(isinstance(value := fields.get(name), str) and value for name in labels[:required]):
+    """The kind whose required labels the fields have.
+
+    From the last row of KINDS to the first: an ML service's log may say which DAG has called it.
+    """
+    for kind, row in reversed(KINDS.rows.items()):
+        if all(_text(fields, name) for name in row.labels[: row.required]):
             return kind
     return None
 
 
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    """Empty where it is absent or no text."""
+    value = fields.get(name)
+    return value if isinstance(value, str) else ""
+
+
 def checked_kind(kind: str | None) -> str | None:
     """The kind, if there is such a one. Raises UsageError."""
-    if kind is not None and kind not in ROUTES:
-        raise UsageError(f"kind {kind!r}: one of {', '.join(sorted(ROUTES))}, or none to tell by the fields")
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"kind {kind!r}: one of {', '.join(sorted(KINDS))}, or none to tell by the fields")
     return kind

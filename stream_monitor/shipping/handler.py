@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stream_monitor.errors import UsageError
+from stream_monitor.kinds import KINDS
 from stream_monitor.shipping.buffer import Buffer
 from stream_monitor.shipping.connection import Connection
-from stream_monitor.shipping.entity import ROUTES, checked_kind, entity, kind_of
+from stream_monitor.shipping.entity import checked_kind, entity, kind_of
 from stream_monitor.shipping.formatter import Captured, JsonFormatter, capture, encoded
 from stream_monitor.shipping.place import named_log_dir
 from stream_monitor.shipping.spool import Item, Limits
@@ -80,7 +81,7 @@ class KafkaHandler(logging.Handler):
         self._queue_limits = (int(queue_records), int(queue_bytes))
         spool = None if spool_dir is None else _spool_folder(spool_dir, self._connection)
         self._limits = Limits(spool, int(spool_bytes), float(flush_timeout))
-        self._topics = {name: self._connection.topic(name) for name in ROUTES}
+        self._topics = {name: self._connection.topic(name) for name in KINDS}
         self.begin()
         super().__init__(level)  # from here on logging closes it at the end
         _handlers.add(self)

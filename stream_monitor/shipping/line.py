@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from stream_monitor.kinds import KINDS
+
 MAX_PIECE_BYTES = 1_000_000
 """A record longer than this is cut: what is behind it is not sent."""
 
@@ -22,7 +24,9 @@ _TEXT = re.compile(
     r"\[?(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?\s?(?:Z|[+-]\d\d:?\d\d)?)?\]?[\s\-|]*"
 )
 _LEVEL = re.compile(r"\b(DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)\b", re.IGNORECASE)
-_LABELS = "dag_id|task_id|run_id|consumer_group|topic|service|model_version|prediction_id|prediction"
+_LABELS = "|".join(
+    [*(name for row in KINDS.rows.values() for name in row.labels), "run_id", "prediction_id", "prediction"]
+)
 _NUMBERS = "partition|consumer_lag|messages_per_second|latency_ms|confidence"
 _PAIR = re.compile(rf"(?<![\w.])(?:({_LABELS})=(?:\"([^\"]*)\"|([^\s,;)\]]+))|({_NUMBERS})=([\d.eE+-]+))")
 _TASK_LOG = re.compile(r"dag_id=([^/]+)/run_id=([^/]+)/task_id=([^/]+)/(?:map_index=[^/]+/)?attempt=(\d+)\.log")

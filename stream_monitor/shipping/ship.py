@@ -22,9 +22,10 @@ from confluent_kafka import KafkaError, KafkaException
 
 from stream_monitor import clients, topics
 from stream_monitor.errors import MonitorError, UsageError
+from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 from stream_monitor.shipping.checkpoint import Checkpoint
-from stream_monitor.shipping.entity import ROUTES, entity, kind_of
+from stream_monitor.shipping.entity import entity, kind_of
 from stream_monitor.shipping.line import Piece, record
 from stream_monitor.shipping.redaction import Redaction
 from stream_monitor.shipping.tail import Tail
@@ -206,7 +207,9 @@ def run(
     counts = shipper.counts
     click.echo(f"{counts['sent']} records sent")
     if counts["skipped"]:
-        labels = "; ".join(f"{name}: {', '.join(r.labels[: r.required])}" for name, r in sorted(ROUTES.items()))
+        labels = "; ".join(
+            f"{name}: {', '.join(r.labels[: r.required])}" for name, r in sorted(KINDS.rows.items())
+        )
         _say(f"{counts['skipped']} records belong to no kind ({labels}); --field NAME=VALUE adds what is missing")
     if counts["fragments"]:
         _say(f"{counts['fragments']} pieces were no beginning of a record, and were left out")

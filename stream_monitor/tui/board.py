@@ -10,6 +10,7 @@ import msgspec
 
 from stream_monitor import wire
 from stream_monitor.core.distribution import Distribution
+from stream_monitor.core.record import Kind
 from stream_monitor.core.timeline import LineView, Merged, Part
 from stream_monitor.core.view import Query, View, matches
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS
@@ -19,7 +20,6 @@ from stream_monitor.tui.item import Item, Place, places_of, whole_steps
 from stream_monitor.tui.palette import Palette
 from stream_monitor.tui.text import DASH, clock, day, length, percent, short, span
 
-UNITS = {"airflow": "records", "kafka": "messages", "ml": "predictions"}
 LATENCY = "latency_ms"
 
 _CURVES = 6
@@ -62,6 +62,11 @@ class Board:
     logs: list[Place] = field(default_factory=list)
     is_warm: bool = True
     """Every window that the totals are of has been decoded."""
+
+
+def unit_of(kind: Kind) -> str:
+    """What its volume counts, in a word."""
+    return kind.volume.split()[0]
 
 
 def items_of(view: View) -> list[Item]:
@@ -239,7 +244,7 @@ def _volume(view: View, items: Sequence[Item], axis: Axis, palette: Palette) -> 
     curves = []
     for name, line in view.totals.items():
         values = [None if part is None else part.volume for part in whole_steps(view, line)]
-        curves.append(Curve(name, values, palette.kind(name), UNITS.get(name, "")))
+        curves.append(Curve(name, values, palette.kind(name), unit_of(line.kind)))
     return Stack(curves, axis, short)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from stream_monitor import wire
+from stream_monitor.kinds import Row
 from stream_monitor.tui.canvas import spark
 from stream_monitor.tui.item import Item, Place
 from stream_monitor.tui.palette import MARKS, Palette
@@ -179,6 +180,21 @@ ML = (
     ERRORS,
     LAST,
 )
+
+
+def of_kind(name: str, row: Row) -> tuple[Column[Item], ...]:
+    """The columns of a kind's tab: its own where it has some, else its labels and what every kind has."""
+    own = {"airflow": AIRFLOW, "kafka": KAFKA, "ml": ML}
+    return own.get(name) or (STATUS, *_labels(row), TREND, RATE, VOLUME, P50, P99, FAILED, COUNTED, ERRORS, LAST)
+
+
+def _labels(row: Row) -> Iterator[Column[Item]]:
+    for index, label in enumerate(row.labels):
+
+        def by(item: Item, index: int = index) -> str:
+            return item.line.labels[index].casefold()
+
+        yield C(label, label, _label(index), by, 12, flex=2, right=False, falling=False)
 
 
 def _alert_state(alert: wire.AlertRecord, _: int, palette: Palette) -> Cell:

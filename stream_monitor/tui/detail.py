@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from stream_monitor.core.distribution import BINS
 from stream_monitor.core.timeline import LineView
-from stream_monitor.tui.board import UNITS, Chart, axis_of, bands
+from stream_monitor.tui.board import Chart, axis_of, bands, unit_of
 from stream_monitor.tui.drawing import Axis, Bands, Bars, Curve, Lines, Share, Shares
 from stream_monitor.tui.item import Item
 from stream_monitor.tui.palette import MARKS, Palette
@@ -21,8 +21,8 @@ _GROUPS = 32
 def detail_charts(item: Item, palette: Palette) -> list[Chart]:
     """At most four charts, the most telling first."""
     axis = axis_of(item.view.query)
-    makers = {"airflow": _airflow, "kafka": _kafka, "ml": _ml}
-    return makers.get(item.kind, _airflow)(item, axis, palette)
+    makers = {"kafka": _kafka, "ml": _ml}
+    return makers.get(item.kind, _runs)(item, axis, palette)
 
 
 def _per(item: Item) -> str:
@@ -35,7 +35,7 @@ def _times(line: LineView) -> list[tuple[float, float, float] | None]:
 
 def _volume(item: Item, axis: Axis, palette: Palette) -> Chart:
     curve = Curve(item.entity, item.volumes, palette.kind(item.kind))
-    return Chart(UNITS.get(item.kind, "volume"), _per(item), Lines([curve], axis, short))
+    return Chart(unit_of(item.line.kind), _per(item), Lines([curve], axis, short))
 
 
 def _failures(item: Item, axis: Axis, palette: Palette) -> Chart:
@@ -51,10 +51,11 @@ def _exceptions(item: Item, palette: Palette) -> Chart:
     return Chart("exceptions", short(sum(count for _, count in found)), Shares(rows, "none"), has_steps=False)
 
 
-def _airflow(item: Item, axis: Axis, palette: Palette) -> list[Chart]:
+def _runs(item: Item, axis: Axis, palette: Palette) -> list[Chart]:
     usual = f"usual {span(item.times[0])}" if item.times else ""
+    measure = item.line.kind.measures[0][0].removesuffix("_ms")
     return [
-        Chart("duration p50 ▸ p95 ▸ p99", usual, Bands(_times(item.line), axis, span)),
+        Chart(f"{measure} p50 ▸ p95 ▸ p99", usual, Bands(_times(item.line), axis, span)),
         _failures(item, axis, palette),
         _volume(item, axis, palette),
         _exceptions(item, palette),

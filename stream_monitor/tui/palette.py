@@ -68,7 +68,7 @@ class Palette:
 
     def kind(self, name: str) -> Style:
         """A kind's colour."""
-        return self.kinds.get(name, self.text)
+        return self.kinds.get(name, self.series[2])
 
     def level(self, level: str) -> Style:
         """A status level's or a severity's colour."""

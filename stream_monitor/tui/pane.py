@@ -11,6 +11,7 @@ from textual.widgets import Static
 
 from stream_monitor import wire
 from stream_monitor.core.timeline import LineView
+from stream_monitor.kinds import KINDS
 from stream_monitor.tui import columns
 from stream_monitor.tui.board import Board, overview_charts
 from stream_monitor.tui.detail import detail_charts
@@ -20,27 +21,24 @@ from stream_monitor.tui.table import Column, Table
 from stream_monitor.tui.text import clean, moment, short, span
 from stream_monitor.tui.widget import Cards, Panel
 
-TABS = ("overview", "airflow", "kafka", "ml", "alerts", "logs")
+KIND_TABS = tuple(KINDS)
+TABS = ("overview", *KIND_TABS, "alerts", "logs")
 TITLES = {
     "overview": "Overview",
-    "airflow": "Airflow",
-    "kafka": "Kafka",
-    "ml": "ML",
+    **{name: row.title.split()[0] for name, row in KINDS.rows.items()},
     "alerts": "Alerts",
     "logs": "Logs",
 }
-KIND_TABS = ("airflow", "kafka", "ml")
 SORTS = {
     "overview": ("status", False),
-    "airflow": ("status", False),
+    **dict.fromkeys(KIND_TABS, ("status", False)),
     "kafka": ("lag", True),
-    "ml": ("status", False),
     "alerts": ("", False),
     "logs": ("time", True),
 }
 """By which column each tab is sorted at first, and whether from the highest."""
 
-_KIND_COLUMNS = {"airflow": columns.AIRFLOW, "kafka": columns.KAFKA, "ml": columns.ML}
+_KIND_COLUMNS = {name: columns.of_kind(name, row) for name, row in KINDS.rows.items()}
 
 
 class Pane(Vertical):

@@ -146,9 +146,9 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(name, tmp_path):
 
 def test_wrong_names_and_addresses(tmp_path):
     with pytest.raises(
-        UsageError, match="no logging configuration 'spark'; there are: airflow, kafka, ml, unified"
+        UsageError, match="no logging configuration 'nosuch'; there are: airflow, kafka, ml, unified"
     ):
-        configure("spark")
+        configure("nosuch")
     for name in CONFIGURATIONS:
         with pytest.raises(UsageError, match="broker address 'nonsense'"):
             configure(name, log_dir=tmp_path, broker="nonsense")

@@ -244,7 +244,7 @@ class TestWithoutABroker:
     @pytest.mark.parametrize(
         ("options", "part"),
         [
-            ({"kind": "spark"}, "kind 'spark'"),
+            ({"kind": "nosuch"}, "kind 'nosuch'"),
             ({"broker": "nonsense"}, "host:port"),
             ({"prefix": "a b"}, "setting prefix"),
             ({"security_protocol": "TLS"}, "setting security_protocol"),

@@ -250,7 +250,7 @@ def test_kinds_are_told_apart_and_what_is_none_is_said(kafka, make_settings, tmp
     ("arguments", "code", "part"),
     [
         ((), 2, "PATH"),
-        (("x", "--kind", "spark"), 2, "spark"),
+        (("x", "--kind", "nosuch"), 2, "nosuch"),
         (("x", "--once", "--field", "nonsense"), 2, "NAME=VALUE"),
         (("/nowhere/x.log", "--once"), 2, "no log file at /nowhere/x.log"),
     ],

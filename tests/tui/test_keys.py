@@ -24,6 +24,8 @@ from stream_monitor.tui.widget import Panel, Ribbon
 from tests.tui import data
 from tests.tui.apps import app_of, run
 
+ALERTS, LOGS = (str(TABS.index(name) + 1) for name in ("alerts", "logs"))
+
 
 class Hands:
     """Presses keys, one after the other."""
@@ -224,7 +226,7 @@ def test_from_a_row_a_step_and_an_alert_to_the_log():
             assert screen.index == index
         await hands.press("r", "y")
         assert app.clipboard == table.item.value.decode()
-        await hands.press("t", "5", "s", "question_mark", "escape")
+        await hands.press("t", ALERTS, "s", "question_mark", "escape")
         assert app.screen is screen, "keys of the tabs do nothing here"
         await hands.press("q")
         assert app.tab == "kafka"
@@ -235,9 +237,9 @@ def test_from_a_row_a_step_and_an_alert_to_the_log():
         await hands.press("enter")
         minute = app.screen.places[0].timestamp_ms - app.screen.places[0].timestamp_ms % MINUTE_MS
         assert minute - app.board.view.query.from_ms == MINUTE_MS
-        await hands.press("escape", "shift+tab", "escape", "5", "enter")
+        await hands.press("escape", "shift+tab", "escape", ALERTS, "enter")
         assert app.screen.places[0].entity == "event-processor/events"
-        await hands.press("escape", "6", "down", "enter")
+        await hands.press("escape", LOGS, "down", "enter")
         assert isinstance(app.screen, RawScreen)
 
     driven(go)
@@ -256,9 +258,9 @@ def test_export_and_copy(tmp_path):
         assert next(tmp_path.glob("*.svg")).read_text().startswith("<svg")
         await hands.press("y")
         assert app.pane.table.item.entity in app.clipboard
-        await hands.press("5", "y")
+        await hands.press(ALERTS, "y")
         assert "consumer-lag" in app.clipboard
-        await hands.press("6", "y")
+        await hands.press(LOGS, "y")
         assert app.clipboard.startswith("logs.")
 
     driven(go, folder=tmp_path)
@@ -334,7 +336,7 @@ def test_no_key_is_left_out():
         for binding in vars(owner)["BINDINGS"]
         for key in binding.key.split(",")
     }
-    assert bound - {"1", "2", "3", "4", "5", "6"} <= pressed | IN_LOOPS
+    assert bound - set(map(str, range(1, len(TABS) + 1))) <= pressed | IN_LOOPS
     for key in ("w", "s", "p", "t", "l", "e", "y", "v", "d", "q", "x", "r", "i"):
         assert f"{key} " in HELP
 
