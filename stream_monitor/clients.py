@@ -52,6 +52,18 @@ class Endpoint(Protocol):
     @property
     def sasl_password(self) -> Hidden | None: ...
     @property
+    def sasl_oauth_token_url(self) -> str | None: ...
+    @property
+    def sasl_oauth_client_id(self) -> str | None: ...
+    @property
+    def sasl_oauth_client_secret(self) -> Hidden | None: ...
+    @property
+    def sasl_oauth_scope(self) -> str | None: ...
+    @property
+    def sasl_oauth_extensions(self) -> str | None: ...
+    @property
+    def sasl_oauth_ca(self) -> Path | None: ...
+    @property
     def ssl_ca(self) -> Path | None: ...
     @property
     def ssl_certificate(self) -> Path | None: ...
@@ -80,21 +92,47 @@ def client_config(settings: Endpoint) -> dict[str, Any]:
         "logger": _quiet,
     }
     if settings.security_protocol.startswith("SASL"):
-        assert settings.sasl_password is not None
-        config |= {
+        config |= _sasl(settings)
+    if settings.security_protocol.endswith("SSL"):
+        config |= _tls(settings)
+    return config
+
+
+def _sasl(settings: Endpoint) -> dict[str, Any]:
+    """Who we are. With OAUTHBEARER librdkafka fetches the tokens by itself."""
+    if settings.sasl_mechanism != "OAUTHBEARER":
+        return {
             "sasl.mechanism": settings.sasl_mechanism,
             "sasl.username": settings.sasl_username,
-            "sasl.password": settings.sasl_password.get_secret_value(),
+            "sasl.password": _shown(settings.sasl_password),
         }
-    tls = {
+    config = {
+        "sasl.mechanism": "OAUTHBEARER",
+        "sasl.oauthbearer.method": "oidc",
+        "sasl.oauthbearer.token.endpoint.url": settings.sasl_oauth_token_url,
+        "sasl.oauthbearer.client.id": settings.sasl_oauth_client_id,
+        "sasl.oauthbearer.client.secret": _shown(settings.sasl_oauth_client_secret),
+        "sasl.oauthbearer.scope": settings.sasl_oauth_scope,
+        "sasl.oauthbearer.extensions": settings.sasl_oauth_extensions,
+        "https.ca.location": None if settings.sasl_oauth_ca is None else str(settings.sasl_oauth_ca),
+    }
+    return {name: value for name, value in config.items() if value is not None}
+
+
+def _tls(settings: Endpoint) -> dict[str, Any]:
+    files = {
         "ssl.ca.location": settings.ssl_ca,
         "ssl.certificate.location": settings.ssl_certificate,
         "ssl.key.location": settings.ssl_key,
     }
-    config |= {name: str(path) for name, path in tls.items() if path is not None}
+    config: dict[str, Any] = {name: str(path) for name, path in files.items() if path is not None}
     if settings.ssl_key_password is not None:
         config["ssl.key.password"] = settings.ssl_key_password.get_secret_value()
     return config
+
+
+def _shown(secret: Hidden | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def producer(settings: Endpoint, **extra: Any) -> Producer:
@@ -189,19 +227,35 @@ def _check_addresses(broker: str) -> None:
 
 
 def _check_pairs(settings: Endpoint) -> None:
-    if settings.security_protocol.startswith("SASL") and not (settings.sasl_username and settings.sasl_password):
-        raise UsageError(
-            f"security protocol {settings.security_protocol} needs a user: "
-            "set STREAM_MONITOR_SASL_USERNAME and STREAM_MONITOR_SASL_PASSWORD"
-        )
+    if settings.security_protocol.startswith("SASL"):
+        _check_user(settings)
     if (settings.ssl_certificate is None) != (settings.ssl_key is None):
         raise UsageError(
             "a client certificate needs its key: "
             "set both STREAM_MONITOR_SSL_CERTIFICATE and STREAM_MONITOR_SSL_KEY, or neither"
         )
-    for path in (settings.ssl_ca, settings.ssl_certificate, settings.ssl_key):
+    for path in (settings.ssl_ca, settings.ssl_certificate, settings.ssl_key, settings.sasl_oauth_ca):
         if path is not None and not path.is_file():
             raise UsageError(f"the TLS file {path} is not there")
+
+
+def _check_user(settings: Endpoint) -> None:
+    if settings.sasl_mechanism != "OAUTHBEARER":
+        if not (settings.sasl_username and settings.sasl_password):
+            raise UsageError(
+                f"security protocol {settings.security_protocol} needs a user: "
+                "set STREAM_MONITOR_SASL_USERNAME and STREAM_MONITOR_SASL_PASSWORD (or …_PASSWORD_FILE)"
+            )
+        return
+    if not (settings.sasl_oauth_token_url and settings.sasl_oauth_client_id and settings.sasl_oauth_client_secret):
+        raise UsageError(
+            "SASL mechanism OAUTHBEARER needs a client: set STREAM_MONITOR_SASL_OAUTH_TOKEN_URL, "
+            "…_OAUTH_CLIENT_ID and …_OAUTH_CLIENT_SECRET (or …_CLIENT_SECRET_FILE)"
+        )
+    if not settings.sasl_oauth_token_url.startswith(("https://", "http://")):
+        raise UsageError(
+            "setting sasl_oauth_token_url (STREAM_MONITOR_SASL_OAUTH_TOKEN_URL): an address with https://"
+        )
 
 
 def faust_options(settings: Settings) -> dict[str, Any]:
@@ -222,27 +276,48 @@ def _faust_credentials(settings: Settings) -> Any:
     import faust
 
     protocol = settings.security_protocol
-    context = _ssl_context(settings) if protocol in ("SSL", "SASL_SSL") else None
+    context = _ssl_context(settings) if protocol.endswith("SSL") else None
     if protocol == "SSL":
         return faust.SSLCredentials(context=context)
-    if protocol.startswith("SASL"):
-        assert settings.sasl_password is not None
-        return faust.SASLCredentials(
-            username=settings.sasl_username,
-            password=settings.sasl_password.get_secret_value(),
-            ssl_context=context,
-            mechanism=settings.sasl_mechanism,
-        )
-    return None
+    if not protocol.startswith("SASL"):
+        return None
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        return faust.OAuthCredentials(oauth_cb=_token_provider(settings), ssl_context=context)
+    return faust.SASLCredentials(
+        username=settings.sasl_username,
+        password=_shown(settings.sasl_password),
+        ssl_context=context,
+        mechanism=settings.sasl_mechanism,
+    )
+
+
+def _token_provider(settings: Settings) -> Any:
+    """aiokafka, which Faust uses, fetches no tokens: it asks for one whenever it connects."""
+    from aiokafka.abc import AbstractTokenProvider
+
+    from stream_monitor.oauth import TokenProvider
+
+    AbstractTokenProvider.register(TokenProvider)
+    assert settings.sasl_oauth_token_url is not None
+    assert settings.sasl_oauth_client_id is not None
+    return TokenProvider(
+        settings.sasl_oauth_token_url,
+        settings.sasl_oauth_client_id,
+        _shown(settings.sasl_oauth_client_secret) or "",
+        scope=settings.sasl_oauth_scope,
+        extensions=settings.sasl_oauth_extensions,
+        ca=settings.sasl_oauth_ca,
+        timeout_s=settings.request_timeout,
+    )
 
 
 def _ssl_context(settings: Settings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(settings.ssl_ca) if settings.ssl_ca else None)
-    if settings.ssl_certificate is not None:
-        password = settings.ssl_key_password
-        context.load_cert_chain(
-            str(settings.ssl_certificate),
-            str(settings.ssl_key),
-            password.get_secret_value() if password else None,
-        )
+    """What librdkafka has of the same settings, for aiokafka. Raises UsageError for a TLS file that is none."""
+    try:
+        context = ssl.create_default_context(cafile=str(settings.ssl_ca) if settings.ssl_ca else None)
+        if settings.ssl_certificate is not None:
+            password = _shown(settings.ssl_key_password) or ""  # without one OpenSSL asks the terminal
+            context.load_cert_chain(str(settings.ssl_certificate), str(settings.ssl_key), password)
+    except (ssl.SSLError, OSError) as error:
+        raise UsageError(f"the connection's settings are wrong: a TLS file cannot be used: {error}") from None
     return context

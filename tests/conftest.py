@@ -28,6 +28,7 @@ def _no_settings_from_outside() -> None:
     for name in list(os.environ):
         if name.startswith("STREAM_MONITOR_") and "TEST" not in name and "REQUIRE" not in name:
             del os.environ[name]
+    os.environ["STREAM_MONITOR_CONFIG"] = ""  # and no file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
