@@ -43,9 +43,9 @@ ssl_ca = "ca.pem"                      # a relative path starts at the folder of
 kinds = ["airflow", "ml"]
 ```
 
-`--config FILE` names it, else `STREAM_MONITOR_CONFIG`; then it must be there (an empty name: none is read). Else it
-is `stream-monitor.toml` in the current folder, else the one in `$XDG_CONFIG_HOME/stream-monitor/`. One file is
-read. A key that is no setting is an error.
+`--config FILE` names it, else `STREAM_MONITOR_CONFIG`; then it must be there (an empty name: none is read). Else
+it is `stream-monitor.toml` in the current folder, else the one in `$XDG_CONFIG_HOME/stream-monitor/`. One file
+is read. A key that is no setting is an error.
 
 A secret is given by its own setting or by the one that ends in `_file`. No message, help or report shows it. The
 shipping handler in your own processes reads the environment and what `configure` is given, not the file.
