@@ -17,7 +17,7 @@ import pytest
 from stream_monitor import topics
 from stream_monitor.broker import EmbeddedBroker
 from stream_monitor.settings import Settings
-from tests import brokers
+from stream_monitor.testing import brokers
 
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
 hypothesis.settings.load_profile("ci")
