@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _LOOK_S = 0.1
 """How often a wait looks whether it should go on."""
+_OF_BROKER = "/bootstrap: "
+"""Stands in what librdkafka says of one broker, behind the address."""
 _quiet = logging.getLogger("stream_monitor.librdkafka")
 _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
@@ -114,9 +116,16 @@ def _sasl(settings: Endpoint) -> dict[str, Any]:
         "sasl.oauthbearer.client.secret": _shown(settings.sasl_oauth_client_secret),
         "sasl.oauthbearer.scope": settings.sasl_oauth_scope,
         "sasl.oauthbearer.extensions": settings.sasl_oauth_extensions,
-        "https.ca.location": None if settings.sasl_oauth_ca is None else str(settings.sasl_oauth_ca),
+        "https.ca.location": _https_ca(settings),
     }
     return {name: value for name, value in config.items() if value is not None}
+
+
+def _https_ca(settings: Endpoint) -> str | None:
+    """The system's certificates, where no others are asked for: librdkafka's own guess is one distribution's."""
+    system = ssl.get_default_verify_paths()
+    found = settings.sasl_oauth_ca or system.cafile or system.capath
+    return None if found is None else str(found)
 
 
 def _tls(settings: Endpoint) -> dict[str, Any]:
@@ -212,11 +221,23 @@ def reason(error: KafkaException) -> str:
 def _why(settings: Settings, failures: list[KafkaError]) -> str:
     for failure in failures:
         if failure.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):
-            return f"the broker at {settings.broker} refused the connection: {failure.str()[:300]}"
+            return f"the broker at {settings.broker} refused the connection: {_cause(failure.str())}"
+    if KafkaError._ALL_BROKERS_DOWN in [failure.code() for failure in failures]:
+        told = [failure.str() for failure in failures if _OF_BROKER in failure.str()]
+        cause = (
+            _cause(told[0]) if told else f"it hangs up; is security_protocol {settings.security_protocol} right?"
+        )
+    else:
+        cause = "no answer"
     return (
-        f"no Kafka broker answers at {settings.broker} within {settings.connect_timeout:g} s; "
+        f"no Kafka broker answers at {settings.broker} within {settings.connect_timeout:g} s ({cause}); "
         "start it, or say where it is with --broker or STREAM_MONITOR_BROKER"
     )
+
+
+def _cause(text: str) -> str:
+    """`sasl_ssl://host:1/bootstrap: Connect to … failed: … (after 0ms in state CONNECT)` → what is between."""
+    return text.partition(_OF_BROKER)[2].partition(" (after ")[0][:300] or text[:300]
 
 
 def _check_addresses(broker: str) -> None:
