@@ -24,7 +24,7 @@ import psutil
 from bench.load import fill
 from stream_monitor.broker import free_port
 from stream_monitor.settings import Settings
-from tests import brokers
+from stream_monitor.testing import brokers
 from tests.workers import WorkerProcess, wait_for, wait_settled
 
 CORES = sorted(os.sched_getaffinity(0))

@@ -26,7 +26,7 @@ from bench.__main__ import REST, WORK
 from stream_monitor import clients, topics, wire
 from stream_monitor.broker import free_port
 from stream_monitor.settings import Settings
-from tests import brokers
+from stream_monitor.testing import brokers
 from tests.workers import WorkerProcess, wait_for
 
 SERIES = 100

@@ -18,7 +18,7 @@ from stream_monitor.core.metric import Metric
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
-from tests import brokers
+from stream_monitor.testing import brokers
 from tests.lines import decode, fold_one
 
 SERIES = [("airflow", (f"dag{n}", "t")) for n in range(20)]

@@ -25,7 +25,7 @@ from bench.load import fill
 from stream_monitor import offsets, topics
 from stream_monitor.broker import free_port
 from stream_monitor.settings import Settings
-from tests import brokers
+from stream_monitor.testing import brokers
 from tests.workers import WorkerProcess, wait_for
 
 FLAGS = {"STREAM_MONITOR_CHECKPOINT_INTERVAL": "5", "STREAM_MONITOR_FLUSH_INTERVAL": "1"}

@@ -23,7 +23,7 @@ from stream_monitor import topics
 from stream_monitor.settings import Settings
 from stream_monitor.shipping import KafkaHandler
 from stream_monitor.shipping.prediction import log_predictions
-from tests.brokers import JarsKafka
+from stream_monitor.testing.brokers import JarsKafka
 
 log = logging.getLogger("bench")
 GAP_S = 0.0002

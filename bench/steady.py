@@ -25,7 +25,7 @@ from bench.load import MIX, record
 from stream_monitor import clients, offsets, topics, wire
 from stream_monitor.broker import free_port
 from stream_monitor.settings import Settings
-from tests.brokers import JarsKafka
+from stream_monitor.testing.brokers import JarsKafka
 from tests.workers import WorkerProcess, wait_for
 
 CASES = (

@@ -35,7 +35,7 @@ from stream_monitor.core.metric import Metric
 from stream_monitor.core.window import MINUTE_MS, window_start
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
-from tests import brokers
+from stream_monitor.testing import brokers
 from tests.lines import decode, fold_one
 
 RECORDS = 30

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import click
 
-from stream_monitor import __version__
+from stream_monitor import __version__, sources
 from stream_monitor.errors import MonitorError
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
@@ -52,8 +52,15 @@ RATE = Finite(min=0, min_open=True, max=5_000)
 POSITIVE = Finite(min=0, min_open=True)
 
 
+def config_option(command: _Command) -> _Command:
+    """`--config`, which every command takes that reads a setting."""
+    text = "The settings file.  [stream-monitor.toml here, else in the user's configuration folder]"
+    return click.option("--config", metavar="FILE", help=text)(command)
+
+
 def connection_options(command: _Command) -> _Command:
-    """`--broker` and `--prefix`, which every command takes."""
+    """`--broker`, `--prefix` and `--config`, which every command takes that reads Kafka."""
+    command = config_option(command)
     command = click.option("--prefix", help="First part of the topics' names.  [pipeline]")(command)
     return click.option("--broker", help="Bootstrap servers, host:port[,…].  [127.0.0.1:9092]")(command)
 
@@ -65,7 +72,11 @@ def cli() -> None:
 
 
 def _settings(**flags: Any) -> Settings:
-    return Settings.load(**flags)
+    """The settings of a command, told of variables that look like settings and are none."""
+    settings = Settings.load(**flags)
+    for line in sources.strangers(Settings.model_fields):
+        _say(f"warning: {line}")
+    return settings
 
 
 @cli.command()
@@ -241,12 +252,13 @@ def alerts() -> None:
 
 
 @alerts.command("check")
+@config_option
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-def alerts_check(file: Path | None) -> int:
+def alerts_check(file: Path | None, config: str | None) -> int:
     """Validate a file of rules: file, line, what and why. Without FILE that of the settings, or what ships."""
     from stream_monitor import rules
 
-    path = file or _settings().alert_rules or rules.default_path()
+    path = file or _settings(config=config).alert_rules or rules.default_path()
     found = rules.check(path)
     if isinstance(found, list):
         for problem in found:
@@ -257,11 +269,12 @@ def alerts_check(file: Path | None) -> int:
 
 
 @alerts.command("test")
-def alerts_test() -> int:
+@config_option
+def alerts_test(config: str | None) -> int:
     """Send one message to everyone that the settings name. Exit code 1 where one does not take it."""
     from stream_monitor.notify import service
 
-    return service.test(_settings(), click.echo)
+    return service.test(_settings(config=config), click.echo)
 
 
 @cli.command()
@@ -380,6 +393,10 @@ def _kafka_reason(error: Exception) -> str | None:
 
 
 def _fail(message: str, code: int) -> int:
+    _say(message)
+    return code
+
+
+def _say(message: str) -> None:
     with contextlib.suppress(OSError):  # the terminal has gone
         click.echo("stream-monitor: " + " ".join(message.split()), err=True)
-    return code

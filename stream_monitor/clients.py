@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _LOOK_S = 0.1
 """How often a wait looks whether it should go on."""
+_OF_BROKER = "/bootstrap: "
+"""Stands in what librdkafka says of one broker, behind the address."""
 _quiet = logging.getLogger("stream_monitor.librdkafka")
 _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
@@ -51,6 +53,18 @@ class Endpoint(Protocol):
     def sasl_username(self) -> str | None: ...
     @property
     def sasl_password(self) -> Hidden | None: ...
+    @property
+    def sasl_oauth_token_url(self) -> str | None: ...
+    @property
+    def sasl_oauth_client_id(self) -> str | None: ...
+    @property
+    def sasl_oauth_client_secret(self) -> Hidden | None: ...
+    @property
+    def sasl_oauth_scope(self) -> str | None: ...
+    @property
+    def sasl_oauth_extensions(self) -> str | None: ...
+    @property
+    def sasl_oauth_ca(self) -> Path | None: ...
     @property
     def ssl_ca(self) -> Path | None: ...
     @property
@@ -80,21 +94,54 @@ def client_config(settings: Endpoint) -> dict[str, Any]:
         "logger": _quiet,
     }
     if settings.security_protocol.startswith("SASL"):
-        assert settings.sasl_password is not None
-        config |= {
+        config |= _sasl(settings)
+    if settings.security_protocol.endswith("SSL"):
+        config |= _tls(settings)
+    return config
+
+
+def _sasl(settings: Endpoint) -> dict[str, Any]:
+    """Who we are. With OAUTHBEARER librdkafka fetches the tokens by itself."""
+    if settings.sasl_mechanism != "OAUTHBEARER":
+        return {
             "sasl.mechanism": settings.sasl_mechanism,
             "sasl.username": settings.sasl_username,
-            "sasl.password": settings.sasl_password.get_secret_value(),
+            "sasl.password": _shown(settings.sasl_password),
         }
-    tls = {
+    config = {
+        "sasl.mechanism": "OAUTHBEARER",
+        "sasl.oauthbearer.method": "oidc",
+        "sasl.oauthbearer.token.endpoint.url": settings.sasl_oauth_token_url,
+        "sasl.oauthbearer.client.id": settings.sasl_oauth_client_id,
+        "sasl.oauthbearer.client.secret": _shown(settings.sasl_oauth_client_secret),
+        "sasl.oauthbearer.scope": settings.sasl_oauth_scope,
+        "sasl.oauthbearer.extensions": settings.sasl_oauth_extensions,
+        "https.ca.location": _https_ca(settings),
+    }
+    return {name: value for name, value in config.items() if value is not None}
+
+
+def _https_ca(settings: Endpoint) -> str | None:
+    """The system's certificates, where no others are asked for: librdkafka's own guess is one distribution's."""
+    system = ssl.get_default_verify_paths()
+    found = settings.sasl_oauth_ca or system.cafile or system.capath
+    return None if found is None else str(found)
+
+
+def _tls(settings: Endpoint) -> dict[str, Any]:
+    files = {
         "ssl.ca.location": settings.ssl_ca,
         "ssl.certificate.location": settings.ssl_certificate,
         "ssl.key.location": settings.ssl_key,
     }
-    config |= {name: str(path) for name, path in tls.items() if path is not None}
+    config: dict[str, Any] = {name: str(path) for name, path in files.items() if path is not None}
     if settings.ssl_key_password is not None:
         config["ssl.key.password"] = settings.ssl_key_password.get_secret_value()
     return config
+
+
+def _shown(secret: Hidden | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def producer(settings: Endpoint, **extra: Any) -> Producer:
@@ -174,11 +221,23 @@ def reason(error: KafkaException) -> str:
 def _why(settings: Settings, failures: list[KafkaError]) -> str:
     for failure in failures:
         if failure.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):
-            return f"the broker at {settings.broker} refused the connection: {failure.str()[:300]}"
+            return f"the broker at {settings.broker} refused the connection: {_cause(failure.str())}"
+    if KafkaError._ALL_BROKERS_DOWN in [failure.code() for failure in failures]:
+        told = [failure.str() for failure in failures if _OF_BROKER in failure.str()]
+        cause = (
+            _cause(told[0]) if told else f"it hangs up; is security_protocol {settings.security_protocol} right?"
+        )
+    else:
+        cause = "no answer"
     return (
-        f"no Kafka broker answers at {settings.broker} within {settings.connect_timeout:g} s; "
+        f"no Kafka broker answers at {settings.broker} within {settings.connect_timeout:g} s ({cause}); "
         "start it, or say where it is with --broker or STREAM_MONITOR_BROKER"
     )
+
+
+def _cause(text: str) -> str:
+    """`sasl_ssl://host:1/bootstrap: Connect to … failed: … (after 0ms in state CONNECT)` → what is between."""
+    return text.partition(_OF_BROKER)[2].partition(" (after ")[0][:300] or text[:300]
 
 
 def _check_addresses(broker: str) -> None:
@@ -189,19 +248,35 @@ def _check_addresses(broker: str) -> None:
 
 
 def _check_pairs(settings: Endpoint) -> None:
-    if settings.security_protocol.startswith("SASL") and not (settings.sasl_username and settings.sasl_password):
-        raise UsageError(
-            f"security protocol {settings.security_protocol} needs a user: "
-            "set STREAM_MONITOR_SASL_USERNAME and STREAM_MONITOR_SASL_PASSWORD"
-        )
+    if settings.security_protocol.startswith("SASL"):
+        _check_user(settings)
     if (settings.ssl_certificate is None) != (settings.ssl_key is None):
         raise UsageError(
             "a client certificate needs its key: "
             "set both STREAM_MONITOR_SSL_CERTIFICATE and STREAM_MONITOR_SSL_KEY, or neither"
         )
-    for path in (settings.ssl_ca, settings.ssl_certificate, settings.ssl_key):
+    for path in (settings.ssl_ca, settings.ssl_certificate, settings.ssl_key, settings.sasl_oauth_ca):
         if path is not None and not path.is_file():
             raise UsageError(f"the TLS file {path} is not there")
+
+
+def _check_user(settings: Endpoint) -> None:
+    if settings.sasl_mechanism != "OAUTHBEARER":
+        if not (settings.sasl_username and settings.sasl_password):
+            raise UsageError(
+                f"security protocol {settings.security_protocol} needs a user: "
+                "set STREAM_MONITOR_SASL_USERNAME and STREAM_MONITOR_SASL_PASSWORD (or …_PASSWORD_FILE)"
+            )
+        return
+    if not (settings.sasl_oauth_token_url and settings.sasl_oauth_client_id and settings.sasl_oauth_client_secret):
+        raise UsageError(
+            "SASL mechanism OAUTHBEARER needs a client: set STREAM_MONITOR_SASL_OAUTH_TOKEN_URL, "
+            "…_OAUTH_CLIENT_ID and …_OAUTH_CLIENT_SECRET (or …_CLIENT_SECRET_FILE)"
+        )
+    if not settings.sasl_oauth_token_url.startswith(("https://", "http://")):
+        raise UsageError(
+            "setting sasl_oauth_token_url (STREAM_MONITOR_SASL_OAUTH_TOKEN_URL): an address with https://"
+        )
 
 
 def faust_options(settings: Settings) -> dict[str, Any]:
@@ -222,27 +297,48 @@ def _faust_credentials(settings: Settings) -> Any:
     import faust
 
     protocol = settings.security_protocol
-    context = _ssl_context(settings) if protocol in ("SSL", "SASL_SSL") else None
+    context = _ssl_context(settings) if protocol.endswith("SSL") else None
     if protocol == "SSL":
         return faust.SSLCredentials(context=context)
-    if protocol.startswith("SASL"):
-        assert settings.sasl_password is not None
-        return faust.SASLCredentials(
-            username=settings.sasl_username,
-            password=settings.sasl_password.get_secret_value(),
-            ssl_context=context,
-            mechanism=settings.sasl_mechanism,
-        )
-    return None
+    if not protocol.startswith("SASL"):
+        return None
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        return faust.OAuthCredentials(oauth_cb=_token_provider(settings), ssl_context=context)
+    return faust.SASLCredentials(
+        username=settings.sasl_username,
+        password=_shown(settings.sasl_password),
+        ssl_context=context,
+        mechanism=settings.sasl_mechanism,
+    )
+
+
+def _token_provider(settings: Settings) -> Any:
+    """aiokafka, which Faust uses, fetches no tokens: it asks for one whenever it connects."""
+    from aiokafka.abc import AbstractTokenProvider
+
+    from stream_monitor.oauth import TokenProvider
+
+    AbstractTokenProvider.register(TokenProvider)
+    assert settings.sasl_oauth_token_url is not None
+    assert settings.sasl_oauth_client_id is not None
+    return TokenProvider(
+        settings.sasl_oauth_token_url,
+        settings.sasl_oauth_client_id,
+        _shown(settings.sasl_oauth_client_secret) or "",
+        scope=settings.sasl_oauth_scope,
+        extensions=settings.sasl_oauth_extensions,
+        ca=settings.sasl_oauth_ca,
+        timeout_s=settings.request_timeout,
+    )
 
 
 def _ssl_context(settings: Settings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(settings.ssl_ca) if settings.ssl_ca else None)
-    if settings.ssl_certificate is not None:
-        password = settings.ssl_key_password
-        context.load_cert_chain(
-            str(settings.ssl_certificate),
-            str(settings.ssl_key),
-            password.get_secret_value() if password else None,
-        )
+    """What librdkafka has of the same settings, for aiokafka. Raises UsageError for a TLS file that is none."""
+    try:
+        context = ssl.create_default_context(cafile=str(settings.ssl_ca) if settings.ssl_ca else None)
+        if settings.ssl_certificate is not None:
+            password = _shown(settings.ssl_key_password) or ""  # without one OpenSSL asks the terminal
+            context.load_cert_chain(str(settings.ssl_certificate), str(settings.ssl_key), password)
+    except (ssl.SSLError, OSError) as error:
+        raise UsageError(f"the connection's settings are wrong: a TLS file cannot be used: {error}") from None
     return context

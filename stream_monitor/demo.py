@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stream_monitor import offsets, recording, replay, report, topics, tui
+from stream_monitor import offsets, recording, replay, report, sources, topics, tui
 from stream_monitor.broker import EmbeddedBroker, die_with_parent, free_port
 from stream_monitor.errors import MonitorError, UsageError
 from stream_monitor.offsets import Offsets
@@ -82,7 +82,9 @@ def _wait_committed(
 def _process(settings: Settings, command: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A command of ours in its own process, ended at the end."""
     log = settings.datadir / f"{command}.log"
-    environment = {
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(sources.PREFIX)}
+    environment |= {
+        sources.CONFIG: "",  # nothing that is meant for another Kafka
         "STREAM_MONITOR_BROKER": settings.broker,
         "STREAM_MONITOR_PREFIX": settings.prefix,
         "STREAM_MONITOR_DATADIR": str(settings.datadir / "tables"),
@@ -91,7 +93,7 @@ def _process(settings: Settings, command: str, *arguments: str) -> Iterator[subp
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603  (our own command, no shell)
             [sys.executable, "-m", "stream_monitor", command, *arguments],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
             preexec_fn=die_with_parent, start_new_session=True,
         )  # fmt: skip
     process.log = log  # type: ignore[attr-defined]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_monitor import clients, topics
 from stream_monitor.kinds import KINDS
@@ -16,6 +17,11 @@ Offsets = dict[tuple[str, int], int]
 """By (topic, partition)."""
 
 _ANSWER_S = 10
+_AGAIN_S = 0.2
+_ON_ITS_WAY = frozenset(
+    {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}
+)
+"""Said of a group while its coordinator is found or moves: for a moment after a cluster's first group, too."""
 
 
 def ends(settings: Settings, names: Iterable[str]) -> Offsets:
@@ -34,10 +40,21 @@ def committed(settings: Settings, names: Iterable[str]) -> Offsets:
     """What the workers' checkpoints have committed: the next offset to read; 0 where there is no commit yet."""
     consumer = clients.consumer(settings, **{"group.id": settings.group_id})
     try:
-        places = consumer.committed(_places(settings, names), timeout=_ANSWER_S)
+        places = _committed(consumer, _places(settings, names))
         return {(place.topic, place.partition): max(0, place.offset) for place in places}
     finally:
         consumer.close()
+
+
+def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
+    deadline = time.monotonic() + _ANSWER_S
+    while True:
+        try:
+            return consumer.committed(places, timeout=_ANSWER_S)
+        except KafkaException as error:
+            if error.args[0].code() not in _ON_ITS_WAY or time.monotonic() > deadline:
+                raise
+            time.sleep(_AGAIN_S)
 
 
 def behind(settings: Settings, upto: Offsets) -> int:

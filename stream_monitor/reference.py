@@ -23,22 +23,45 @@ _HEAD = ("", "| setting | default | meaning |", "|---|---|---|")
 _GENERATED = "<!-- generated from the code: stream_monitor/reference.py -->"
 
 
+_SETTINGS_HEAD = """\
+# Settings
+
+Generated from `stream_monitor/settings.py`. A command's flag wins over the environment, the environment over the
+settings file, the file over the default. Times are in seconds.
+
+A setting's environment variable is `STREAM_MONITOR_` and its name in capitals: `STREAM_MONITOR_BROKER`. A variable
+that starts so and is no setting is named in a warning.
+
+The settings file is TOML, one setting a line under its name, without sections:
+
+```toml
+broker = "kafka-1:9093,kafka-2:9093"
+security_protocol = "SASL_SSL"
+sasl_username = "stream-monitor"
+sasl_password_file = "/run/secrets/kafka-password"
+ssl_ca = "ca.pem"                      # a relative path starts at the folder of this file
+kinds = ["airflow", "ml"]
+```
+
+`--config FILE` names it, else `STREAM_MONITOR_CONFIG`; then it must be there (an empty name: none is read). Else
+it is `stream-monitor.toml` in the current folder, else the one in `$XDG_CONFIG_HOME/stream-monitor/`. One file
+is read. A key that is no setting is an error.
+
+A secret is given by its own setting or by the one that ends in `_file`. No message, help or report shows it. The
+shipping handler in your own processes reads the environment and what `configure` is given, not the file.
+
+| setting | default | meaning |
+|---|---|---|"""
+
+
 def settings_page() -> str:
     """The settings as a table, from the code."""
-    lines = [
-        "# Settings",
-        "",
-        "Generated from `stream_monitor/settings.py`. A flag wins over the environment, the environment over the",
-        "default. Times are in seconds.",
-        "",
-        "| environment variable | default | meaning |",
-        "|---|---|---|",
-    ]
+    lines = [_SETTINGS_HEAD]
     for name, field in Settings.model_fields.items():
         choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-        default = "" if field.default is None else f"`{_shown(field.default)}`"
+        default = "" if field.default in (None, ()) else f"`{_shown(field.default)}`"
         meaning = str(field.description) + (f" ({' · '.join(choices)})" if choices else "")
-        lines.append(f"| `STREAM_MONITOR_{name.upper()}` | {default} | {meaning} |")
+        lines.append(f"| `{name}` | {default} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 

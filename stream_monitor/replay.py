@@ -13,7 +13,7 @@ from confluent_kafka import KafkaException, Producer
 from rich.console import Console
 from rich.progress import Progress
 
-from stream_monitor import clients, recording, topics
+from stream_monitor import clients, offsets, recording, topics
 from stream_monitor.errors import MonitorError, StoppedError, UsageError
 from stream_monitor.recording import MINUTE_MS, Recorded
 from stream_monitor.settings import Settings
@@ -35,7 +35,7 @@ class Sender:
     """
 
     def __init__(self, settings: Settings, *, keyless: bool = False, stopped: Callable[[], bool] = _never) -> None:
-        topics.check(settings)
+        topics.check(settings, offsets.SOURCES)
         self._settings = settings
         self._keyless = keyless
         self._stopped = stopped

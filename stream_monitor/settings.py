@@ -1,20 +1,30 @@
 """Every setting of stream-monitor, in one place.
 
-A setting is a field below; its environment variable is `STREAM_MONITOR_` and the field's name in
-capitals. A command's flag (`--broker`, `--prefix`) wins over the environment, the environment over
-the default. Nothing else in the project reads the environment.
+A setting is a field below; its environment variable is `STREAM_MONITOR_` and the field's name in capitals, its key
+in the TOML file is the field's name. A command's flag (`--broker`, `--prefix`) wins over the environment, the
+environment over the file, the file over the default; `sources.py` reads them. `Settings(…)` itself reads nothing.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
+from stream_monitor import sources
 from stream_monitor.errors import UsageError
 from stream_monitor.kinds import KINDS
 
@@ -61,12 +71,12 @@ def _components(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings, validated. Times are in seconds unless the name says `_ms`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="STREAM_MONITOR_", extra="ignore", frozen=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+    _file: Path | None = PrivateAttr(default=None)
 
     # --- Kafka -----------------------------------------------------------------------------------
     broker: Annotated[str, Field(min_length=1, description="Bootstrap servers, host:port[,host:port…]")] = (
@@ -80,14 +90,31 @@ class Settings(BaseSettings):
         Field(description="How to speak to the broker"),
     ] = "PLAINTEXT"
     sasl_mechanism: Annotated[
-        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], Field(description="With SASL_*")
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"], Field(description="With SASL_*")
     ] = "SCRAM-SHA-512"
-    sasl_username: Annotated[str | None, Field(description="With SASL_*")] = None
-    sasl_password: Annotated[SecretStr | None, Field(description="With SASL_*")] = None
+    sasl_username: Annotated[str | None, Field(description="With PLAIN and SCRAM")] = None
+    sasl_password: Annotated[SecretStr | None, Field(description="With PLAIN and SCRAM")] = None
+    sasl_password_file: Annotated[Path | None, Field(description="A file that holds `sasl_password`")] = None
+    sasl_oauth_token_url: Annotated[
+        str | None, Field(description="With OAUTHBEARER: where tokens are had, by the client-credentials grant")
+    ] = None
+    sasl_oauth_client_id: Annotated[str | None, Field(description="With OAUTHBEARER")] = None
+    sasl_oauth_client_secret: Annotated[SecretStr | None, Field(description="With OAUTHBEARER")] = None
+    sasl_oauth_client_secret_file: Annotated[
+        Path | None, Field(description="A file that holds `sasl_oauth_client_secret`")
+    ] = None
+    sasl_oauth_scope: Annotated[str | None, Field(description="With OAUTHBEARER, where it is asked for")] = None
+    sasl_oauth_extensions: Annotated[
+        str | None, Field(description="With OAUTHBEARER: SASL extensions, `name=value,…`")
+    ] = None
+    sasl_oauth_ca: Annotated[
+        Path | None, Field(description="CA certificates for the token URL, PEM; the system's if unset")
+    ] = None
     ssl_ca: Annotated[Path | None, Field(description="CA certificates, PEM; the system's if unset")] = None
     ssl_certificate: Annotated[Path | None, Field(description="Client certificate, PEM")] = None
     ssl_key: Annotated[Path | None, Field(description="Client key, PEM")] = None
     ssl_key_password: Annotated[SecretStr | None, Field(description="Of the client key")] = None
+    ssl_key_password_file: Annotated[Path | None, Field(description="A file that holds `ssl_key_password`")] = None
     request_timeout: Annotated[
         float, Field(ge=1, le=300, description="How long one request to the broker may take")
     ] = 30.0
@@ -116,7 +143,6 @@ class Settings(BaseSettings):
     # --- The worker ------------------------------------------------------------------------------
     kinds: Annotated[
         tuple[str, ...],
-        NoDecode,
         BeforeValidator(_split),
         AfterValidator(_kinds),
         Field(min_length=1, description="The log kinds that the worker reads, separated by commas"),
@@ -180,6 +206,7 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="Apprise URLs, separated by spaces: whom `notify` tells. They hold secrets"),
     ] = None
+    notify_urls_file: Annotated[Path | None, Field(description="A file that holds `notify_urls`")] = None
     alertmanager_url: Annotated[
         str | None, Field(description="An Alertmanager that `notify` tells, `http://host:9093`")
     ] = None
@@ -203,23 +230,38 @@ class Settings(BaseSettings):
     # --- Views -----------------------------------------------------------------------------------
     known_components: Annotated[
         tuple[str, ...],
-        NoDecode,
         BeforeValidator(_split),
         AfterValidator(_components),
         Field(description="Entities that should be active (`airflow:dag/task`…), separated by commas"),
     ] = ()
 
     @classmethod
-    def load(cls, **flags: Any) -> Settings:
-        """Flags that are not None win over the environment. Raises UsageError with one clear line.
+    def load(cls, *, config: str | os.PathLike[str] | None = None, **flags: Any) -> Settings:
+        """Flags that are not None over the environment over the file. Raises UsageError with one clear line.
 
-        `flags` are all that the command has, also those that were not given: a message names no other.
+        `config` names the file; see `sources.gather` for where it is looked for otherwise.
         """
-        given = {name: value for name, value in flags.items() if value is not None}
+        given = sources.gather(cls.model_fields, _PATHS, flags, config)
         try:
-            return cls(**given)
+            settings = cls(**given.values)
         except ValidationError as error:
-            raise UsageError(_first_line(error, flags)) from None
+            raise UsageError(_first_line(error, given.places)) from None
+        settings._file = given.file
+        return settings
+
+    @property
+    def file(self) -> Path | None:
+        """The settings file that was read."""
+        return self._file
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name in sorted(_SECRETS):
+            path = values.get(f"{name}_file")
+            if path and values.get(name) is None:
+                values = {**values, name: sources.read_secret(Path(path), f"{name}_file")}
+        return values
 
     @model_validator(mode="after")
     def _grace_before_lateness(self) -> Settings:
@@ -237,21 +279,23 @@ class Settings(BaseSettings):
         return f"{self.prefix}.monitor"
 
 
-def _first_line(error: ValidationError, flags: Iterable[str]) -> str:
-    """What is wrong with which setting. A secret's value, and the settings as a whole, are never in it."""
+def _first_line(error: ValidationError, places: dict[str, str]) -> str:
+    """What is wrong with which setting, and where it was given. No secret, and no other setting, is in it."""
     first = error.errors(include_url=False)[0]
     ours = first["type"] == "value_error"  # says itself what it did not like
     message = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
         return message
     name = str(first["loc"][0])
-    places = [f"--{name.replace('_', '-')}"] if name in flags else []
-    places.append(f"STREAM_MONITOR_{name.upper()}")
-    shown = "" if ours or _is_secret(name) else f", not {str(first['input'])[:120]!r}"
-    return f"setting {name} ({' or '.join(places)}): {message}{shown}"
+    hidden = ours or name in _SECRETS or name not in Settings.model_fields
+    shown = "" if hidden else f", not {str(first['input'])[:120]!r}"
+    return f"setting {name} ({places.get(name, 'not given')}): {message}{shown}"
 
 
-def _is_secret(name: str) -> bool:
-    """Also where it is not known what the setting is."""
-    field = Settings.model_fields.get(name)
-    return field is None or SecretStr in (field.annotation, *get_args(field.annotation))
+def _named(kind: type) -> frozenset[str]:
+    """The settings whose values are of a type, if they are given."""
+    fields = Settings.model_fields.items()
+    return frozenset(name for name, field in fields if kind in (field.annotation, *get_args(field.annotation)))
+
+
+_PATHS, _SECRETS = _named(Path), _named(SecretStr)

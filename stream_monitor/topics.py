@@ -170,8 +170,8 @@ def check(settings: Settings, names: Iterable[str] | None = None, counts: Mappin
     for name in names if names is not None else wanted:
         if name not in counts:
             raise TopicMissingError(
-                f"topic {settings.topic(name)} is not on the broker at {settings.broker}; "
-                "make the topics with: stream-monitor topics apply"
+                f"topic {settings.topic(name)} is not on the broker at {settings.broker}, or not for this user to "
+                "see; make the topics with: stream-monitor topics apply"
             )
         leader = wanted[name].partitions_of
         if leader is not None and counts.get(leader) != counts[name]:

@@ -17,7 +17,7 @@ import pytest
 from stream_monitor import topics
 from stream_monitor.broker import EmbeddedBroker
 from stream_monitor.settings import Settings
-from tests import brokers
+from stream_monitor.testing import brokers
 
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
 hypothesis.settings.load_profile("ci")
@@ -28,6 +28,7 @@ def _no_settings_from_outside() -> None:
     for name in list(os.environ):
         if name.startswith("STREAM_MONITOR_") and "TEST" not in name and "REQUIRE" not in name:
             del os.environ[name]
+    os.environ["STREAM_MONITOR_CONFIG"] = ""  # and no file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

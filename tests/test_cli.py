@@ -95,7 +95,7 @@ def test_no_broker(arguments, tmp_path):
         (("worker", "--kinds", "airflow,nosuch"), "kinds"),
         (("worker", "--grace", "nan"), "grace"),
         (("worker", "--prefix", "a b"), "letters, digits, . _ -, no spaces"),
-        (("worker", "--datadir", ""), "--datadir or STREAM_MONITOR_DATADIR): it is empty"),
+        (("worker", "--datadir", ""), "setting datadir (--datadir): it is empty"),
         (("worker", "--broker", "kafka://x:1"), "host:port"),
         (("replay",), "FILES"),
         (("replay", "x", "--speed", "nan"), "speed"),
@@ -145,7 +145,7 @@ def test_no_secret_is_ever_in_a_message(here, monkeypatch):
     assert (code, one_line(error)) == (2, "stream-monitor: grace (100 s) must be shorter than lateness (90 s)")
     with pytest.raises(UsageError) as wrong:
         Settings.load(sasl_password=["hunter2"])
-    assert "SASL_PASSWORD" in str(wrong.value)
+    assert "sasl_password" in str(wrong.value)
     assert "hunter2" not in str(wrong.value)
 
 

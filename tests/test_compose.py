@@ -13,7 +13,7 @@ import yaml
 
 from stream_monitor.cli import cli
 from stream_monitor.settings import Settings
-from tests import brokers
+from stream_monitor.testing import brokers
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

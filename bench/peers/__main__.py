@@ -33,7 +33,7 @@ from bench.load import fill
 from stream_monitor import clients, topics
 from stream_monitor.broker import free_port
 from stream_monitor.settings import Settings
-from tests import brokers
+from stream_monitor.testing import brokers
 from tests.workers import WorkerProcess, folded, metrics
 
 HERE = Path(__file__).parent

@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from stream_monitor import sources
 from stream_monitor.errors import UsageError
 from stream_monitor.shipping.place import setting
 
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CHOICES = {
     "security_protocol": ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
-    "sasl_mechanism": ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+    "sasl_mechanism": ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"),
 }
-_PATHS = frozenset({"ssl_ca", "ssl_certificate", "ssl_key"})
-_SECRETS = frozenset({"sasl_password", "ssl_key_password"})
+_SECRETS = frozenset({"sasl_password", "sasl_oauth_client_secret", "ssl_key_password"})
+_PATHS = frozenset(
+    {"ssl_ca", "ssl_certificate", "ssl_key", "sasl_oauth_ca", *(f"{name}_file" for name in _SECRETS)}
+)
 _SECONDS = {"request_timeout": (1.0, 300.0), "connect_timeout": (0.001, 600.0)}
 
 
@@ -50,10 +53,19 @@ class Connection:
     sasl_mechanism: str = "SCRAM-SHA-512"
     sasl_username: str | None = None
     sasl_password: Secret | None = None
+    sasl_password_file: Path | None = None
+    sasl_oauth_token_url: str | None = None
+    sasl_oauth_client_id: str | None = None
+    sasl_oauth_client_secret: Secret | None = None
+    sasl_oauth_client_secret_file: Path | None = None
+    sasl_oauth_scope: str | None = None
+    sasl_oauth_extensions: str | None = None
+    sasl_oauth_ca: Path | None = None
     ssl_ca: Path | None = None
     ssl_certificate: Path | None = None
     ssl_key: Path | None = None
     ssl_key_password: Secret | None = None
+    ssl_key_password_file: Path | None = None
     request_timeout: float = 30.0
     connect_timeout: float = 10.0
 
@@ -70,6 +82,10 @@ class Connection:
             value = setting(name) if value is None else value
             if value is not None:
                 found[name] = _read(name, value)
+        for name in _SECRETS:
+            path = found.get(f"{name}_file")
+            if path is not None and name not in found:
+                found[name] = Secret(sources.read_secret(path, f"{name}_file"))
         return cls(**found)
 
     def topic(self, kind: str) -> str:

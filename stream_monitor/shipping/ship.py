@@ -20,7 +20,7 @@ import click
 import orjson
 from confluent_kafka import KafkaError, KafkaException
 
-from stream_monitor import clients, topics
+from stream_monitor import clients, offsets, topics
 from stream_monitor.errors import MonitorError, UsageError
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
@@ -52,7 +52,7 @@ class Shipper:
         fields: Mapping[str, str],
         stopped: Callable[[], bool],
     ) -> None:
-        topics.check(settings)
+        topics.check(settings, offsets.SOURCES)
         self._settings, self._patterns, self._kind, self._fields = settings, patterns, kind, fields
         self._stopped = stopped
         self._checkpoint = Checkpoint(settings.datadir / "ship" / f"{settings.prefix}.json")

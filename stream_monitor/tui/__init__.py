@@ -53,6 +53,8 @@ def serve(settings: Settings, host: str, port: int) -> int:
         raise UsageError("tui --serve needs textual-serve: pip install 'stream-monitor[serve]'") from None
     command = [sys.executable, "-m", "stream_monitor", "tui"]
     command += ["--broker", settings.broker, "--prefix", settings.prefix]
+    if settings.file is not None:
+        command += ["--config", str(settings.file)]
     if settings.known_components:
         command += ["--known-components", ",".join(settings.known_components)]
     Server(shlex.join(command), host=host, port=port, title="stream-monitor").serve()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from stream_monitor import replay, topics
 from stream_monitor.settings import Settings
-from tests.brokers import JarsKafka
+from stream_monitor.testing.brokers import JarsKafka
 from tests.chaos.fleet import Fleet
 from tests.chaos.load import load
 from tests.chaos.verdict import problems, settle

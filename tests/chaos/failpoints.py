@@ -23,8 +23,8 @@ import psutil
 from stream_monitor import replay, topics
 from stream_monitor.recording import Recorded
 from stream_monitor.settings import Settings
+from stream_monitor.testing.brokers import JarsKafka
 from stream_monitor.worker.failpoint import POINTS
-from tests.brokers import JarsKafka
 from tests.chaos.__main__ import DAY_MS, SPAN_MS
 from tests.chaos.fleet import Fleet, last_line
 from tests.chaos.load import load

@@ -15,7 +15,7 @@ import psutil
 
 from stream_monitor import topics
 from stream_monitor.settings import Settings
-from tests.brokers import JarsKafka
+from stream_monitor.testing.brokers import JarsKafka
 from tests.chaos.fleet import Fleet
 from tests.workers import WorkerProcess
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from stream_monitor import topics
 from stream_monitor.broker import die_with_parent, free_port
 from stream_monitor.settings import Settings
-from tests.brokers import JarsKafka
+from stream_monitor.testing.brokers import JarsKafka
 from tests.workers import WorkerProcess, everything, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -23,7 +23,7 @@ import psutil
 from stream_monitor import topics
 from stream_monitor.settings import Settings
 from stream_monitor.shipping import KafkaHandler
-from tests.brokers import JarsKafka
+from stream_monitor.testing.brokers import JarsKafka
 from tests.shipping.reading import header, messages, numbers
 
 THREADS = 4

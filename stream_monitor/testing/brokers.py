@@ -16,36 +16,42 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import platformdirs
 
 from stream_monitor import clients
 from stream_monitor.broker import die_with_parent, free_port
 from stream_monitor.errors import MonitorError
 from stream_monitor.settings import Settings
 
-ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT / ".cache" / "kafka"
 IMAGE = "apache/kafka:4.1.0"
+_POM = Path(__file__).parent / "kafka.pom.xml"
+_CHECKOUT = Path(__file__).resolve().parent.parent.parent
+_START_TRIES = 30
+"""Of 2 s each."""
+_MAVEN_S = 600
 
-PROPERTIES = """
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-log.dirs={data}
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=2
-group.initial.rebalance.delay.ms=0
-auto.create.topics.enable=false
-log.cleaner.backoff.ms=500
-"""
+_PROPERTIES = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.quorum.voters": "1@127.0.0.1:{controller}",
+    "listeners": "PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+    "advertised.listeners": "PLAINTEXT://127.0.0.1:{port}",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    "log.dirs": "{data}",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "2",
+    "group.initial.rebalance.delay.ms": "0",
+    "auto.create.topics.enable": "false",
+    "log.cleaner.backoff.ms": "500",
+}
 
 
 class NoKafkaError(Exception):
@@ -53,32 +59,50 @@ class NoKafkaError(Exception):
 
 
 class JarsKafka:
-    """One KRaft node from the jars, on free ports of 127.0.0.1. Can be stopped and started on its data."""
+    """One KRaft node from the jars, on free ports of 127.0.0.1. Can be stopped and started on its data.
 
-    def __init__(self) -> None:
-        self.port, controller = free_port(), free_port()
+    `properties` are the broker's and win; `{port}`, `{controller}` and `{data}` stand for what is chosen here.
+    `format_with` are flags of the storage tool, `connection` the settings by which it is reached.
+    """
+
+    def __init__(
+        self,
+        properties: Mapping[str, str] | None = None,
+        format_with: Sequence[str] = (),
+        connection: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
+        self._connection = dict(connection or {})
         self._folder = Path(tempfile.mkdtemp(prefix="stream-monitor-kafka-"))
         self._config = self._folder / "server.properties"
-        self._config.write_text(
-            PROPERTIES.format(port=self.port, controller=controller, data=self._folder / "data")
-        )
+        chosen = {"port": self.port, "controller": free_port(), "data": self._folder / "data"}
+        lines = [
+            f"{name}={value.format(**chosen)}" for name, value in {**_PROPERTIES, **(properties or {})}.items()
+        ]
+        self._config.write_text("\n".join(lines))
         self._process: subprocess.Popen[bytes] | None = None
         self._classpath = f"{_jars()}/*"
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         cluster = cluster.replace("-", "A", 1) if cluster.startswith("-") else cluster  # no option
-        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._config)).wait(60)
+        tool = ("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._config), *format_with)
+        if self._java(*tool).wait():
+            raise NoKafkaError(f"Kafka's data folder could not be made: {self.log()[-500:]}")
 
     def _java(self, *arguments: str) -> subprocess.Popen[bytes]:
         with (self._folder / "log").open("ab") as output:
-            return subprocess.Popen(
-                ["java", "-Xms512m", "-Xmx512m", "-cp", self._classpath, *arguments],
+            return subprocess.Popen(  # noqa: S603  (our own command, no shell)
+                [shutil.which("java") or "java", "-Xms512m", "-Xmx512m", "-cp", self._classpath, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 cwd=self._folder,
                 preexec_fn=die_with_parent,
             )
+
+    def log(self) -> str:
+        """What the node has said."""
+        return (self._folder / "log").read_text(errors="replace")
 
     @property
     def pid(self) -> int:
@@ -94,14 +118,16 @@ class JarsKafka:
     def start(self) -> None:
         """Start the node; return when it answers."""
         self._process = self._java("kafka.Kafka", str(self._config))
-        settings = Settings(broker=self.address, connect_timeout=2)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and self._process.poll() is None:
+        settings = Settings(broker=self.address, connect_timeout=2, **self._connection)
+        for _ in range(_START_TRIES):  # no deadline: a machine that stood still meanwhile is no reason to give up
+            if self._process.poll() is not None:
+                break
             with contextlib.suppress(MonitorError):
                 clients.ensure_broker(settings)
                 return
+            time.sleep(0.2)
         self.stop()
-        raise NoKafkaError(f"Kafka did not start: {(self._folder / 'log').read_text()[-500:]}")
+        raise NoKafkaError(f"Kafka did not start: {self.log()[-500:]}")
 
     def stop(self, signum: int = signal.SIGTERM) -> None:
         """End the node; its data stay."""
@@ -122,18 +148,17 @@ class JarsKafka:
 
 def _jars() -> Path:
     """The folder of the jars, fetched by Maven the first time."""
-    lib = CACHE / "lib"
+    ours = (_CHECKOUT / "pyproject.toml").is_file()
+    cache = _CHECKOUT / ".cache" if ours else platformdirs.user_cache_path("stream-monitor")
+    lib = cache / "kafka" / "lib"
     if not list(lib.glob("kafka_2.13-4.*.jar")):
-        if not shutil.which("java") or not shutil.which("mvn"):
+        maven = shutil.which("mvn")
+        if maven is None or not shutil.which("java"):
             raise NoKafkaError("neither Docker nor Java with Maven is here")
-        pom = Path(__file__).parent / "kafka" / "pom.xml"
-        done = subprocess.run(
-            ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={lib}"],
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
+        done = subprocess.run(  # noqa: S603  (our own command, no shell)
+            [maven, "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={lib}"],
+            capture_output=True, text=True, timeout=_MAVEN_S, check=False,
+        )  # fmt: skip
         if done.returncode:
             raise NoKafkaError(f"Maven could not fetch Kafka's jars: {done.stdout[-300:]}")
     return lib
