@@ -57,8 +57,8 @@ class JsonFormatter(logging.Formatter):
         validate: bool = True,
         *,
         fields: Mapping[str, Any] | None = None,
-        redact: Iterable[str] = (),
-        redact_patterns: Iterable[str] = (),
+        redact: Iterable[str] | str = (),
+        redact_patterns: Iterable[str] | str = (),
         defaults: Mapping[str, Any] | None = None,  # noqa: ARG002  (fileConfig's)
     ) -> None:
         super().__init__(fmt, datefmt, style, validate)

@@ -39,6 +39,7 @@ from stream_monitor.shipping.formatter import (
 )
 from stream_monitor.shipping.frame import Item
 from stream_monitor.shipping.place import named_log_dir
+from stream_monitor.shipping.redaction import texts
 from stream_monitor.shipping.spool import Limits
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ class KafkaHandler(logging.Handler):
         broker: str | None = None,
         prefix: str | None = None,
         fields: Mapping[str, Any] | None = None,
-        redact: Iterable[str] = (),
-        redact_patterns: Iterable[str] = (),
+        redact: Iterable[str] | str = (),
+        redact_patterns: Iterable[str] | str = (),
         spool_dir: str | os.PathLike[str] | None = "",
         spool_bytes: int = 256_000_000,
         queue_records: int = 20_000,
@@ -84,6 +85,7 @@ class KafkaHandler(logging.Handler):
         from stream_monitor.clients import client_config  # here, and not at the first record
 
         self._kind = checked_kind(kind)
+        redact, redact_patterns = texts("redact", redact), texts("redact_patterns", redact_patterns)
         self._connection = Connection.load(broker=broker, prefix=prefix, **connection)
         client_config(self._connection)
         self._json = JsonFormatter(fields=fields, redact=redact, redact_patterns=redact_patterns)
@@ -94,10 +96,29 @@ class KafkaHandler(logging.Handler):
         self._queue_limits = (int(queue_records), int(queue_bytes))
         spool = None if spool_dir is None else _spool_folder(spool_dir, self._connection)
         self._limits = Limits(spool, int(spool_bytes), float(flush_timeout))
+        self._options: dict[str, Any] = {
+            **self._connection.given,
+            "fields": fields,
+            "redact": redact,
+            "redact_patterns": redact_patterns,
+            "spool_dir": spool.parent if spool is not None else None,
+            "spool_bytes": spool_bytes,
+            "queue_records": queue_records,
+            "queue_bytes": queue_bytes,
+            "flush_timeout": flush_timeout,
+        }
         self._topics = {name: self._connection.topic(name) for name in ROUTES}
         self.begin()
         super().__init__(level)  # from here on logging closes it at the end
         _handlers.add(self)
+
+    def takes(self, kind: str) -> bool:
+        """Records of that kind are shipped."""
+        return self._kind in (None, kind)
+
+    def sibling(self, kind: str) -> KafkaHandler:
+        """A handler for another kind, that is otherwise as this one."""
+        return KafkaHandler(kind, **self._options)
 
     def begin(self) -> None:
         """Nothing queued, nothing started: at first, and in a forked child."""

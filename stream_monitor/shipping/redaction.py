@@ -6,9 +6,9 @@
     "postgresql://app:hunter2@db/orders"        →  "postgresql://app:[redacted]@db/orders"
 
 A field is secret when its name ends with a listed one, which may be a plural or numbered; case, `_`, `-`, `.` and
-spaces do not count: `accessToken`, `X-Access-Token` and `passwords2` are, `token_count` is not, nor is a plural with
-a number (`prompt_tokens`). Nearly every record has nothing to hide, and is told from the others by a few searches
-for fixed bytes: a microsecond or two.
+spaces do not count: `accessToken`, `X-Access-Token` and `passwords2` are, `token_count` is not, nor is a plural
+with a number (`prompt_tokens`). Nearly every record has nothing to hide, and is told from the others by a few
+searches for fixed bytes: a microsecond or two.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Redaction:
     """
 
     def __init__(self, names: Iterable[str] | str = (), patterns: Iterable[str] | str = ()) -> None:
-        added = _texts("redact", names)
+        added = texts("redact", names)
         everything = (*NAMES, *added)
         plain = tuple(dict.fromkeys(_plain(name) for name in everything))
         if not all(plain):
@@ -52,7 +52,7 @@ class Redaction:
         self._stems = tuple(_shortest(plain))
         self._marks = tuple(dict.fromkeys((*self._stems, *(mark for mark, _, _ in SHAPES))))
         self._is_ascii = all(map(str.isascii, plain))
-        self._own = tuple(_compiled(pattern) for pattern in _texts("redact_patterns", patterns))
+        self._own = tuple(_compiled(pattern) for pattern in texts("redact_patterns", patterns))
         self.is_extended = bool(self._own or added)
         self._pairs = Pairs(everything)
         self._secrecy = lru_cache(maxsize=4096)(self._secrecy_of)
@@ -146,7 +146,8 @@ class Redaction:
         return _PLURAL if short.endswith("s") and short[:-1].endswith(self._ends) else _NOT
 
 
-def _texts(option: str, given: Iterable[str] | str) -> tuple[str, ...]:
+def texts(option: str, given: Iterable[str] | str) -> tuple[str, ...]:
+    """One text or several, of an option. Raises UsageError for anything else."""
     every = (given,) if isinstance(given, str) else tuple(given)
     for text in every:
         if not isinstance(text, str) or not text:

@@ -177,8 +177,8 @@ def test_a_single_name_is_one_name():
 PIECES = (
     "password", "password ", "password  =", "password=,", "authorization: a ", "cookie: a;", "--token", "--", "-",
     "://a:", "a://", "://a@", "@", '[["', "[(", '"', "\\", '\\"', "'", "-----BEGIN ", "PRIVATE KEY", "eyJ-",
-    "bearer ",     "Authorization: a,b=", "token2", "tokens", " ", "name: password, value", ",(", "password\\", "=>",
-    "a=1; cookie=",
+    "bearer ", "Authorization: a,b=", "token2", "tokens", " ", "name: password, value", ",(", "password\\",
+    "=>", "a=1; cookie=",
 )  # fmt: skip
 
 
