@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from stream_monitor.errors import UsageError
 
+_MAX_KEY_BYTES = 1000
+
 
 class Route(NamedTuple):
     """Of a kind of log: the labels that make its key, and how many of them, from the first, it must have."""
@@ -43,6 +45,11 @@ def kind_of(fields: Mapping[str, Any]) -> str | None:
         if all(isinstance(value := fields.get(name), str) and value for name in labels[:required]):
             return kind
     return None
+
+
+def bounded_key(key: str) -> bytes:
+    """A record's key as bytes of bounded length, whatever the labels hold."""
+    return key.encode(errors="replace")[:_MAX_KEY_BYTES].decode(errors="ignore").encode()
 
 
 def checked_kind(kind: str | None) -> str | None:

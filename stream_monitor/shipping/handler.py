@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from stream_monitor.errors import UsageError
 from stream_monitor.shipping.buffer import Buffer
 from stream_monitor.shipping.connection import Connection
-from stream_monitor.shipping.entity import ROUTES, checked_kind, entity, kind_of
+from stream_monitor.shipping.entity import ROUTES, bounded_key, checked_kind, entity, kind_of
 from stream_monitor.shipping.formatter import (
     MAX_BYTES,
     Captured,
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 _STATE = ("in_flight", "delivered", "spool_bytes", "set_aside")
 _OURS = ("stream_monitor.shipping", "stream_monitor.librdkafka")
-_MAX_KEY_BYTES = 1000
 _NESTING = 3
 """How deep a record's own `__str__` may log while it is formatted."""
 _RESTART_S = 10.0
@@ -182,13 +181,11 @@ class KafkaHandler(logging.Handler):
             fields = {**self._json.static, **fields}
         kind = self._kind or kind_of(fields)
         key = entity(kind, fields) if kind is not None else None
-        if key is not None:
-            key = key.encode(errors="replace")[:_MAX_KEY_BYTES].decode(errors="ignore")
         if kind is None or key is None:
             self._skipped += 1
             return None
         value = bounded(self._clean(encoded(fields) if line is None else line.encode(errors="replace")))
-        return Item(int(captured[0]["created"] * 1000), self._topics[kind], key, value)
+        return Item(int(captured[0]["created"] * 1000), self._topics[kind], bounded_key(key).decode(), value)
 
     def _start(self) -> None:
         """The first of several callers starts the sender; the others do not wait for it."""
