@@ -1,7 +1,8 @@
 """What waits in memory between the callers and the sender's thread: bounded, and without a lock.
 
-`put` may be called by any thread, `take` by one. Both are a handful of operations of which each is atomic under
-CPython's lock; two callers at once may let a record more in than `max_bytes` allows, never more than that.
+`put` may be called by any thread, `take` by one. Every item carries the bytes of all up to itself, so that what
+waits is the last one's less what was taken: no count drifts, whatever happens at once. Two callers that see the
+same last one let a record more in than `max_bytes` allows, until these are taken.
 """
 
 from __future__ import annotations
@@ -10,38 +11,42 @@ from collections import deque
 
 from stream_monitor.shipping.formatter import Captured
 
-_BASE_BYTES = 1000
-"""What a captured record costs besides its texts."""
-
 
 class Buffer:
     """First in, first out; at most `max_records` and about `max_bytes`."""
 
     def __init__(self, max_records: int, max_bytes: int) -> None:
         self._max_records, self._max_bytes = max_records, max_bytes
-        self._items: deque[Captured] = deque()
-        self._in_bytes = self._out_bytes = 0
+        self._items: deque[tuple[Captured, int]] = deque()
+        self._taken = 0
 
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def size_bytes(self) -> int:
+        """About what is in it takes."""
+        return self._upto() - self._taken
+
     def put(self, captured: Captured) -> bool:
         """Append it; False, and it is not taken, where there is no room."""
-        if len(self._items) >= self._max_records or self._in_bytes - self._out_bytes >= self._max_bytes:
+        items, upto = self._items, self._upto()
+        if len(items) >= self._max_records or upto - self._taken >= self._max_bytes:
             return False
-        self._in_bytes += _bytes(captured)
-        self._items.append(captured)
+        items.append((captured, upto + captured[2]))
         return True
 
     def take(self, most: int) -> list[Captured]:
         """The first ones, at most that many."""
-        taken = [self._items.popleft() for _ in range(min(len(self._items), most))]
-        self._out_bytes += sum(map(_bytes, taken))
-        return taken
+        items = self._items
+        count = min(len(items), most)
+        if not count:
+            return []
+        self._taken = items[count - 1][1]
+        return [items.popleft()[0] for _ in range(count)]
 
-
-def _bytes(captured: Captured) -> int:
-    """About what it takes: its message, a traceback, and all else by the piece."""
-    said = captured[0]
-    trace = said.get("error.stack_trace")
-    return _BASE_BYTES + len(said["message"]) + (len(trace) if trace else 0)
+    def _upto(self) -> int:
+        try:
+            return self._items[-1][1]
+        except IndexError:
+            return self._taken

@@ -1,19 +1,20 @@
 """How far each file has been shipped: one JSON file, written whole and in one step, locked by its process.
 
 A file is known by device and inode, as long as its beginning is still the same; a copy of it (`copytruncate`,
-gzip) by its first bytes and those before the place where it was left.
+gzip) by its first bytes and those before the place where it was left. Where these are few, files that have nothing
+to do with each other may begin alike: then a copy must be named after the original, too.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-
-import orjson
 
 from stream_monitor.errors import MonitorError
 
@@ -81,10 +82,11 @@ class Checkpoint:
         found = [entry for entry in self.entries if (entry.device, entry.inode) == (device, inode)]
         return max(found, key=lambda entry: entry.generation, default=None)
 
-    def copied(self, read: Callable[[int, int], bytes]) -> Entry | None:
-        """The entry of which a file is a copy: the furthest, if there are several."""
+    def copied(self, read: Callable[[int, int], bytes], path: Path) -> Entry | None:
+        """The entry of which the file at a path is a copy: the furthest, if there are several."""
         for entry in sorted(self.entries, key=lambda entry: -entry.offset):
-            if entry.offset and entry.fits(read):
+            is_long = entry.offset >= EDGE_BYTES
+            if entry.offset and (is_long or _is_named_after(path, Path(entry.path))) and entry.fits(read):
                 return entry
         return None
 
@@ -95,7 +97,8 @@ class Checkpoint:
         fresh = self._path.with_suffix(".new")
         try:
             with fresh.open("wb") as file:
-                file.write(orjson.dumps({"v": _VERSION, "files": [asdict(entry) for entry in self.entries]}))
+                plain = {"v": _VERSION, "files": [asdict(entry) for entry in self.entries]}
+                file.write(json.dumps(plain).encode())  # also of a path that is no UTF-8
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(self._path)
@@ -107,8 +110,16 @@ class Checkpoint:
         self._lock.close()
 
 
+def _is_named_after(copy: Path, original: Path) -> bool:
+    """`app.log.1`, `app.log.gz`, `app.log-20240115` or `app-20240115.log` of `app.log`, in its folder."""
+    if copy.parent != original.parent:
+        return False
+    dated = rf"{re.escape(original.stem)}[-._][\d\-T_.]+{re.escape(original.suffix)}(\.gz)?"
+    return copy.name.startswith(original.name) or re.fullmatch(dated, copy.name) is not None
+
+
 def _entries(data: bytes) -> list[Entry]:
-    plain = orjson.loads(data)
+    plain = json.loads(data)
     if plain["v"] != _VERSION:
         raise ValueError(plain["v"])
     return [Entry(**entry) for entry in plain["files"]]

@@ -13,6 +13,7 @@ from typing import Any
 from stream_monitor.data import data_dir
 from stream_monitor.errors import MonitorError, UsageError
 from stream_monitor.shipping import place
+from stream_monitor.shipping.connection import Connection
 
 CONFIGURATIONS = {
     "airflow": "airflow_logging.conf",
@@ -36,10 +37,12 @@ def configure(
     """Set up this process's logging: JSON to rotating files under `log_dir`, errors apart, and to Kafka.
 
     What is not given is taken from the environment (docs/reference/settings.md). `level` is the root logger's.
-    Loggers that exist go on; with `keep` the handlers that exist do, too. Raises UsageError for a name that is
-    unknown, a folder that cannot be written, an address that is none.
+    Loggers that exist go on; with `keep` the handlers that exist do, too. `connection` are the other settings of a
+    KafkaHandler's connection. Raises UsageError for a name that is unknown, a folder that cannot be written, an
+    address that is none.
     """
     path = configuration(name)
+    Connection.check(connection)
     settings = {"log_dir": log_dir, "broker": broker, "prefix": prefix, **connection}
     with place.given(settings):
         try:

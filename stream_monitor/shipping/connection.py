@@ -6,6 +6,7 @@ The same names, environment variables and defaults as in `stream_monitor.setting
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,12 @@ class Secret:
     def get_secret_value(self) -> str:
         """What is hidden."""
         return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
 
     def __repr__(self) -> str:
         return "Secret('**********')"
@@ -72,12 +79,9 @@ class Connection:
     @classmethod
     def load(cls, **given: Any) -> Connection:
         """What is given and not None wins over what the process was told (`place`). Raises UsageError."""
-        known = [field.name for field in fields(cls)]
-        for name in given:
-            if name not in known:
-                raise UsageError(f"no setting {name!r} of a connection; there are: {', '.join(known)}")
+        cls.check(given)
         found: dict[str, Any] = {}
-        for name in known:
+        for name in (field.name for field in fields(cls)):
             value = given.get(name)
             value = setting(name) if value is None else value
             if value is not None:
@@ -88,9 +92,22 @@ class Connection:
                 found[name] = Secret(sources.read_secret(path, f"{name}_file"))
         return cls(**found)
 
+    @classmethod
+    def check(cls, names: Iterable[str]) -> None:
+        """Raises UsageError for a setting that there is not."""
+        known = [field.name for field in fields(cls)]
+        for name in names:
+            if name not in known:
+                raise UsageError(f"no setting {name!r} of a connection; there are: {', '.join(known)}")
+
     def topic(self, kind: str) -> str:
         """The topic of a kind of log."""
         return f"{self.prefix}.logs.{kind}"
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What `load` makes the same of."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def address_id(self) -> str:

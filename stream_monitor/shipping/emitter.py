@@ -38,8 +38,9 @@ class Emitter:
         record.__dict__ |= fields
         try:
             logger.handle(record)
-            if not _ships(logger):
-                _spare(self._kind).handle(record)
+            others = [handler for handler in _handlers(logger) if isinstance(handler, KafkaHandler)]
+            if not any(handler.takes(self._kind) for handler in others):
+                _spare(self._kind, others[0] if others else None).handle(record)
         except MonitorError as error:  # our own handler's settings
             if str(error) not in _complaints:
                 _complaints.add(str(error))
@@ -57,17 +58,19 @@ class Emitter:
 
 _BLANK = logging.makeLogRecord({"pathname": "stream_monitor", "filename": "stream_monitor"}).__dict__
 """What a record says by itself: to make one from it costs a third of making one anew."""
-_spares: dict[str, KafkaHandler] = {}
+_spares: dict[tuple[str, KafkaHandler | None], KafkaHandler] = {}
 _complaints: set[str] = set()
 
 
-def _spare(kind: str) -> KafkaHandler:
-    """A Kafka handler of our own for a process that has none; its settings are those of the environment."""
-    return _spares.get(kind) or _spares.setdefault(kind, KafkaHandler(kind))
-
-
-def _ships(logger: logging.Logger) -> bool:
-    return any(isinstance(handler, KafkaHandler) for handler in _handlers(logger))
+def _spare(kind: str, other: KafkaHandler | None) -> KafkaHandler:
+    """A Kafka handler of our own for a process that has none for this kind. Its settings are those of the one for
+    another kind, where there is one, else those of the environment.
+    """
+    found = _spares.get((kind, other))
+    if found is None:
+        made = KafkaHandler(kind) if other is None else other.sibling(kind)
+        found = _spares.setdefault((kind, other), made)
+    return found
 
 
 def _handlers(logger: logging.Logger) -> list[logging.Handler]:

@@ -12,6 +12,8 @@ from typing import Any
 from stream_monitor.errors import UsageError
 from stream_monitor.kinds import KINDS
 
+_MAX_KEY_BYTES = 1000
+
 
 def entity(kind: str, fields: Mapping[str, Any]) -> str | None:
     """The labels, such as `dag/task`: the record's key. None where a required label is no text."""
@@ -35,6 +37,11 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     """Empty where it is absent or no text."""
     value = fields.get(name)
     return value if isinstance(value, str) else ""
+
+
+def bounded_key(key: str) -> bytes:
+    """A record's key as bytes of bounded length, whatever the labels hold."""
+    return key.encode(errors="replace")[:_MAX_KEY_BYTES].decode(errors="ignore").encode()
 
 
 def checked_kind(kind: str | None) -> str | None:

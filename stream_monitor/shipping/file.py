@@ -41,6 +41,7 @@ class LogFile(RotatingFileHandler):
         """As its own; first it looks whether another process has rotated the file."""
         if self.stream is not None and self._has_moved():
             self.stream.close()
+            Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)  # somebody may have cleaned up
             self.stream = self._open()
         return int(super().shouldRollover(record))
 

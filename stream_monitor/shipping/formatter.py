@@ -8,6 +8,7 @@ raises.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import traceback
@@ -34,8 +35,10 @@ _MOST_OF_A_FIELD = 128_000
 _MARGIN = 100
 """For the braces, and for the number of fields that are left out."""
 
-Captured = tuple[dict[str, Any], Mapping[str, Any]]
-"""(a record's attributes with its message as text, the context)."""
+Captured = tuple[dict[str, Any], Mapping[str, Any], int]
+"""(a record's attributes with its message as text, the context, about how many bytes all of it takes)."""
+_BASE_BYTES = 1000
+"""What a captured record takes besides its texts."""
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z
 _LOOSE = _OPTIONS | orjson.OPT_NON_STR_KEYS
 
@@ -54,8 +57,8 @@ class JsonFormatter(logging.Formatter):
         validate: bool = True,
         *,
         fields: Mapping[str, Any] | None = None,
-        redact: Iterable[str] = (),
-        redact_patterns: Iterable[str] = (),
+        redact: Iterable[str] | str = (),
+        redact_patterns: Iterable[str] | str = (),
         defaults: Mapping[str, Any] | None = None,  # noqa: ARG002  (fileConfig's)
     ) -> None:
         super().__init__(fmt, datefmt, style, validate)
@@ -65,11 +68,11 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, redacted, without the line break."""
-        return self.redaction.clean(encoded(self.fields(capture(record)))).decode()
+        return bounded(self.redaction.clean(encoded(self.fields(capture(record))))).decode()
 
     def fields(self, captured: Captured) -> dict[str, Any]:
         """What the line says, in order; not yet redacted."""
-        said, context = captured
+        said, context, _ = captured
         fields: dict[str, Any] = {
             "timestamp": self._stamp(said["created"]),
             "level": said["levelname"],
@@ -99,18 +102,37 @@ class JsonFormatter(logging.Formatter):
 
 
 def capture(record: logging.LogRecord) -> Captured:
-    """What a record says now, so that nothing in it can change before it is written. Never raises."""
+    """What a record and its context say now, so that nothing in them can change before it is written."""
     said = record.__dict__.copy()
-    said["message"] = _message(record)
+    message = said["message"] = _message(record)
+    size = _BASE_BYTES + len(message)
     if len(said) > _PLAIN_COUNT:
         for name, value in islice(record.__dict__.items(), _PLAIN_COUNT - 1, None):
-            if type(value) not in _IMMUTABLE and name not in _STANDARD:
-                said[name] = str.__str__(value) if isinstance(value, str) else _sayable(value)
+            if type(value) is str:
+                size += len(value)
+            elif type(value) not in _IMMUTABLE and name not in _STANDARD:
+                said[name], bytes_ = _kept(value)
+                size += bytes_
     if record.exc_info or record.exc_text:
-        said |= _exception(record)
+        said |= (trace := _exception(record))
         said["exc_info"] = None
+        size += sum(map(len, trace.values()))
     said["args"] = None
-    return said, current()
+    context = current()
+    if not context:
+        return said, context, size
+    held = {name: (value, len(value)) if type(value) is str else _kept(value) for name, value in context.items()}
+    return said, {name: value for name, (value, _) in held.items()}, size + sum(n for _, n in held.values())
+
+
+def _kept(value: Any) -> tuple[Any, int]:
+    """A value that cannot change any more, and about how many bytes it takes."""
+    if type(value) in _IMMUTABLE:
+        return value, 0
+    if isinstance(value, str):
+        return str.__str__(value), len(value)
+    said = _said(value)
+    return (orjson.Fragment(said) if isinstance(said, bytes) else said), len(said)
 
 
 def encoded(fields: Mapping[str, Any]) -> bytes:
@@ -184,8 +206,14 @@ def _shown(value: Any) -> Any:
 
 def _sayable(value: Any) -> Any:
     """The value, if it is one that JSON can say by itself; else its text."""
+    said = _said(value)
+    return orjson.Fragment(said) if isinstance(said, bytes) else said
+
+
+def _said(value: Any) -> bytes | str:
+    """As JSON, or as text where JSON cannot say it."""
     try:
-        return orjson.Fragment(orjson.dumps(value, _shown, _LOOSE))
+        return orjson.dumps(value, _shown, _LOOSE)
     except (TypeError, ValueError, RecursionError):
         return _text(value)
 
@@ -200,8 +228,24 @@ def _text(value: Any) -> str:
 
 
 def _cut(value: Any) -> Any:
+    return shortened(value, _MAX_TEXT) if isinstance(value, str) else value
+
+
+def shortened(text: str, most: int) -> str:
     """A long text without its middle: a traceback says most at its ends."""
-    if not isinstance(value, str) or len(value) <= _MAX_TEXT:
-        return value
-    half = _MAX_TEXT // 2
-    return f"{value[:half]}\n[{len(value) - _MAX_TEXT} characters left out]\n{value[-half:]}"
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n[{len(text) - most} characters left out]\n{text[-half:]}"
+
+
+def bounded(line: bytes) -> bytes:
+    """A line of at most MAX_BYTES: redaction may have made it longer, and a text may be of any length."""
+    if len(line) <= MAX_BYTES:
+        return line
+    with contextlib.suppress(ValueError):
+        fields = orjson.loads(line)
+        if isinstance(fields, dict):
+            return _fitted(fields)
+    short = shortened(line.decode(errors="replace"), MAX_BYTES // 4 - _MARGIN)
+    return short.encode()

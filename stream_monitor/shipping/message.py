@@ -6,7 +6,7 @@ import time
 from functools import lru_cache
 from typing import Final
 
-from stream_monitor.shipping.spool import Item
+from stream_monitor.shipping.frame import Item
 
 _FIXED: Final[list[tuple[str, str | bytes | None]]] = [
     ("ce_specversion", b"1.0"),

@@ -8,25 +8,25 @@ while the broker is away nothing more is read.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 import orjson
-from confluent_kafka import KafkaError, KafkaException
 
 from stream_monitor import clients, offsets, topics
-from stream_monitor.errors import MonitorError, UsageError
+from stream_monitor.errors import UsageError
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 from stream_monitor.shipping.checkpoint import Checkpoint
-from stream_monitor.shipping.entity import entity, kind_of
+from stream_monitor.shipping.entity import bounded_key, entity, kind_of
+from stream_monitor.shipping.formatter import encoded
 from stream_monitor.shipping.line import Piece, record
+from stream_monitor.shipping.records import Record, Records
 from stream_monitor.shipping.redaction import Redaction
 from stream_monitor.shipping.tail import Tail
 
@@ -34,15 +34,18 @@ BATCH = 5000
 """Records under way at most: what a kill can repeat."""
 _LOOK_S = 0.2
 _SCAN_S = 1.0
-_STOP_S = 5.0
 _LET_GO_S = 30.0
-"""A file that no path leads to any more is kept open until it has been silent for so long."""
+"""A file that no path leads to any more is kept until it is read, and has been silent for so long."""
 _ENDINGS = (".log", ".json", ".jsonl", ".log.gz", ".json.gz", ".jsonl.gz")
-_TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
+_MOST_OPEN = 200
+"""Files that are open at a time; the others are opened again when they have grown."""
 
 
 class Shipper:
-    """Follows files into `<prefix>.logs.<kind>`. `counts` says what became of the records."""
+    """Follows files into `<prefix>.logs.<kind>`. `counts` says what became of the records.
+
+    How far it is, is kept by cluster and prefix: what was sent to one was not sent to another.
+    """
 
     def __init__(
         self,
@@ -55,14 +58,15 @@ class Shipper:
         topics.check(settings, offsets.SOURCES)
         self._settings, self._patterns, self._kind, self._fields = settings, patterns, kind, fields
         self._stopped = stopped
-        self._checkpoint = Checkpoint(settings.datadir / "ship" / f"{settings.prefix}.json")
-        self._producer = clients.producer(settings, **{"message.timeout.ms": 0, "linger.ms": 5})
+        cluster = clients.ensure_broker(settings, stopped).cluster_id
+        self._checkpoint = Checkpoint(settings.datadir / "ship" / f"{settings.prefix}@{cluster}.json")
+        self._records = Records(settings, stopped)
         self._redaction = Redaction()
         self._source = f"/{socket.gethostname()}/ship".encode()
         self._tails: dict[tuple[int, int], Tail] = {}
-        self._failure: str | None = None
+        self._open_tails: dict[tuple[int, int], Tail] = {}
         self._scanned = -_SCAN_S
-        self.counts: Counter[str] = Counter()
+        self.counts = self._records.counts
 
     def run(self, *, once: bool) -> None:
         """Until `stopped()`; with `once`, to the ends that the files have now."""
@@ -70,7 +74,7 @@ class Shipper:
             while not self._stopped():
                 self._scan(once=once)
                 if not self._ship_batch(once=once):
-                    if once:
+                    if once and not any(tail.is_waiting for tail in self._tails.values()):
                         return
                     time.sleep(_LOOK_S)
         finally:
@@ -86,10 +90,10 @@ class Shipper:
         first, self._scanned = not self._tails, now
         for path in (*_matches(self._patterns), *(self._renamed() if first else ())):
             self._open(path)
-        for key, tail in list(self._tails.items()):
-            if tail.quiet_s > _LET_GO_S and not _leads_to(tail):
-                self._tails.pop(key).close()
-        if once and not self._tails:
+        for tail in list(self._tails.values()):
+            if tail.is_gone or (tail.is_at_end and tail.quiet_s > _LET_GO_S and not tail.is_there):
+                self._let_go(tail)
+        if once and not self._tails and not self.counts:
             raise UsageError(f"no log file at {', '.join(self._patterns)}")
 
     def _open(self, path: Path) -> None:
@@ -103,50 +107,104 @@ class Shipper:
         except FileNotFoundError:  # renamed between two looks
             return
         except OSError as error:
-            if not self.counts[f"unreadable {path}"]:
-                _say(f"cannot read {path}: {error.strerror}")
-            self.counts[f"unreadable {path}"] += 1
+            self._unreadable(path, error)
             return
         self._tails[tail.device, tail.inode] = tail
+        self._used(tail)
         if tail.is_gzip and self._settings.prefix == Settings.model_fields["prefix"].default:
             _say(f"{path}: history beside live logs is late by the rules; give it a --prefix of its own")
+
+    def _unreadable(self, path: Path, error: OSError) -> None:
+        """Said once, and the others go on."""
+        if not self.counts[f"unreadable {path}"]:
+            _say(f"cannot read {path}: {error.strerror or error}")
+        self.counts[f"unreadable {path}"] += 1
+
+    def _let_go(self, tail: Tail) -> None:
+        self._tails.pop((tail.device, tail.inode), None)
+        self._open_tails.pop((tail.device, tail.inode), None)
+        tail.close()
+        if not tail.is_at_end:
+            self.counts[f"unreadable {tail.path}"] += 1
+            _say(f"{tail.path} has gone before it was read to its end")
+
+    def _used(self, tail: Tail) -> None:
+        """Of more than may be open, the one that was used longest ago is closed."""
+        key = (tail.device, tail.inode)
+        self._open_tails.pop(key, None)
+        if tail.is_open:
+            self._open_tails[key] = tail
+        while len(self._open_tails) > _MOST_OPEN:
+            self._open_tails.pop(next(iter(self._open_tails))).release()
 
     def _renamed(self) -> Iterator[Path]:
         """Files that were left unfinished and are called otherwise now, in the folder where they were."""
         inodes = {(entry.device, entry.inode): Path(entry.path).parent for entry in self._checkpoint.entries}
         for folder in set(inodes.values()):
-            if folder.is_dir():
-                for path in folder.iterdir():
+            for path in _inside(folder):
+                with contextlib.suppress(OSError):
                     status = path.stat()
-                    if inodes.get((status.st_dev, status.st_ino)) == folder and path.is_file():
+                    if inodes.get((status.st_dev, status.st_ino)) == folder:
                         yield path
 
     def _ship_batch(self, *, once: bool) -> bool:
         """Read, produce, wait, write down. False if there was nothing."""
-        read = sent = 0
+        read = 0
         for tail in sorted(self._tails.values(), key=_age):
-            is_last = once or (tail.quiet_s > _SCAN_S and not _leads_to(tail))
-            while read < BATCH and (found := tail.read(BATCH - read, is_last=is_last)):
-                read += len(found)
-                sent += sum(self._send(tail, piece) for piece in found)
-        if not read or not self._delivered():
+            try:
+                read += self._read(tail, BATCH - read, once=once)
+            except OSError as error:
+                self._unreadable(tail.path, error)
+                self._let_go(tail)
+            self._used(tail)
+            if read >= BATCH:
+                break
+        if not read or not self._records.delivered():
             return False
-        for tail in self._tails.values():
-            tail.advance()
+        for tail in list(self._tails.values()):
+            try:
+                tail.advance()
+            except OSError:  # it has gone
+                self._let_go(tail)
         self._checkpoint.save()
-        self.counts["sent"] += sent
         return True
 
-    def _send(self, tail: Tail, piece: Piece) -> int:
-        """1 if the record was sent."""
+    def _read(self, tail: Tail, most: int, *, once: bool) -> int:
+        """Produce at most so many records of a file; how many pieces were read."""
+        is_last = once or (tail.quiet_s > _SCAN_S and not tail.is_there)
+        read, was_cut = 0, tail.is_cut
+        while read < most and (found := tail.read(most - read, is_last=is_last)):
+            read += len(found)
+            for piece in found:
+                tail.has_sent |= self._send(tail, piece)
+        if tail.is_cut and not was_cut:
+            self.counts[f"unreadable {tail.path}"] += 1
+            _say(f"{tail.path} is cut off or damaged: only its first {tail.place} bytes, unpacked, could be read")
+        return read
+
+    def _send(self, tail: Tail, piece: Piece) -> bool:
+        """Whether the record was sent."""
+        try:
+            made = self._made(tail, piece)
+        except Exception as error:  # noqa: BLE001  (what a record can hold stops nothing)
+            if not self.counts["failed"]:
+                _say(f"{tail.path}, byte {piece.offset}: {type(error).__name__}: {error}")
+            self.counts["failed"] += 1
+            return False
+        if made is not None:
+            self._records.send(made)
+        return made is not None
+
+    def _made(self, tail: Tail, piece: Piece) -> Record | None:
+        """The record of a piece; None, and counted, where there is none."""
         fields = record(piece, {**tail.labels, **self._fields})
         if fields is None:
             self.counts["fragments"] += 1
-            return 0
+            return None
         kind = self._kind or kind_of(fields)
         if kind is None:
             self.counts["skipped"] += 1
-            return 0
+            return None
         assert tail.entry is not None
         headers: list[tuple[str, str | bytes | None]] = [
             ("ce_id", f"{tail.entry.identity}-{piece.offset}".encode()),
@@ -155,40 +213,13 @@ class Shipper:
             ("ce_specversion", b"1.0"),
             ("content-type", b"application/json"),
         ]
-        value = self._redaction.clean(orjson.dumps(fields))
-        self._produce(self._settings.topic(f"logs.{kind}"), value, entity(kind, fields), headers)
-        return 1
-
-    def _produce(self, topic: str, value: bytes, key: str | None, headers: Any) -> None:
-        while True:
-            try:
-                self._producer.produce(topic, value, key, headers=headers, on_delivery=self._answered)
-            except BufferError:
-                self._producer.poll(_LOOK_S)
-            except KafkaException as error:
-                raise MonitorError(f"cannot send to {topic}: {clients.reason(error)}") from None
-            else:
-                return
-
-    def _answered(self, error: KafkaError | None, message: Any) -> None:
-        if error is None:
-            return
-        if error.code() in _TOO_LARGE:
-            self.counts["too_large"] += 1
-        else:
-            self._failure = f"{message.topic()} did not take a record: {error.str()}"
-
-    def _delivered(self) -> bool:
-        """Wait, as long as it takes, until Kafka has acknowledged all of it; False soon after `stopped()`."""
-        asked: float | None = None
-        while self._producer.flush(_LOOK_S):
-            if self._stopped():
-                asked = asked or time.monotonic()
-                if time.monotonic() - asked > _STOP_S:
-                    return False
-        if self._failure is not None:
-            raise MonitorError(self._failure)
-        return True
+        try:
+            value = orjson.dumps(fields)
+        except (TypeError, ValueError):  # nested too deep, or a path that is no UTF-8
+            value = encoded(fields)
+        key = entity(kind, fields)
+        topic = self._settings.topic(f"logs.{kind}")
+        return Record(topic, self._redaction.clean(value), None if key is None else bounded_key(key), headers)
 
 
 def run(
@@ -210,12 +241,18 @@ def run(
         labels = "; ".join(
             f"{name}: {', '.join(r.labels[: r.required])}" for name, r in sorted(KINDS.rows.items())
         )
-        _say(f"{counts['skipped']} records belong to no kind ({labels}); --field NAME=VALUE adds what is missing")
+        _say(
+            f"{counts['skipped']} records belong to no kind ({labels}); --field NAME=VALUE adds what is missing, "
+            "and a file of which nothing was sent is read from its beginning again"
+        )
     if counts["fragments"]:
         _say(f"{counts['fragments']} pieces were no beginning of a record, and were left out")
     if counts["too_large"]:
-        _say(f"{counts['too_large']} records were too large for the broker")
-    return 1 if any(name.startswith("unreadable") for name in counts) else 0
+        _say(f"{counts['too_large']} records were too large for the broker, which refused them; they are lost")
+    if counts["failed"]:
+        _say(f"{counts['failed']} records could not be made sense of, and were left out")
+    is_bad = counts["too_large"] or counts["failed"] or any(name.startswith("unreadable") for name in counts)
+    return 1 if is_bad else 0
 
 
 def _field(pair: str) -> tuple[str, str]:
@@ -232,18 +269,26 @@ def _matches(patterns: Sequence[str]) -> Iterator[Path]:
         for name in sorted(names):
             path = Path(name)
             if path.is_dir():
-                yield from (inner for inner in sorted(path.rglob("*")) if inner.name.endswith(_ENDINGS))
-            elif path.is_file():
+                yield from (
+                    inner for inner in sorted(path.rglob("*")) if inner.name.endswith(_ENDINGS) and _is_file(inner)
+                )
+            elif _is_file(path):
                 yield path
 
 
-def _leads_to(tail: Tail) -> bool:
-    """The path that it was found at still names this file."""
+def _is_file(path: Path) -> bool:
+    """No folder, pipe or link to nowhere. One that may not be looked at is one: opening it will say why."""
     try:
-        status = tail.path.stat()
+        return path.is_file()
     except OSError:
-        return False
-    return (status.st_dev, status.st_ino) == (tail.device, tail.inode)
+        return True
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.is_file()]
+    except OSError:
+        return []
 
 
 def _age(tail: Tail) -> float:

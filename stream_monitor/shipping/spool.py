@@ -2,12 +2,13 @@
 
     <spool>/<broker>/<host>-<pid>-<run>/   lock                    held by its process as long as it lives
                                            ack                     the number of the first log not yet delivered
+                                           aside                   Kafka refused it; to be tried again in a while
                                            0000000000000000.log …  segments, by the number of their first log
 
 Every log of a run has a number, counted from 0; its `ce_id` is `<run>-<number>`, also when another process
-delivers it after this one was killed. A frame is `length, checksum, number, time in ms, lengths of topic and key,
-topic, key, value`. What is written reaches the kernel at once (it survives a kill of the process) and is never
-fsynced (it need not survive a power cut). A damaged frame ends its segment. One thread at a time uses a Spool.
+delivers it after this one was killed. What is written reaches the kernel at once (it survives a kill of the
+process) and is never fsynced (it need not survive a power cut). What a damaged place has cost is counted, and read
+is what stands behind it. One thread at a time uses a Spool.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import errno
 import os
 import socket
 import struct
-import uuid
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 from zlib import crc32
+
+from stream_monitor.shipping.frame import Item, frames, packed
 
 try:
     import fcntl
@@ -30,22 +32,9 @@ except ImportError:  # Windows: what a killed process left stays until somebody 
     fcntl = None  # type: ignore[assignment]
 
 SEGMENT_BYTES = 4_000_000
-_HEAD = struct.Struct("<II")
-"""(length of the rest, CRC-32 of the rest)."""
-_META = struct.Struct("<QqHH")
-"""(number, UTC ms, bytes of the topic, bytes of the key)."""
 _ACK = struct.Struct("<QI")
-_MAX_FRAME = 4_000_000
 _UNKNOWN = 1 << 62
-
-
-class Item(NamedTuple):
-    """A log on its way: UTC ms, the topic's name, key and value."""
-
-    time_ms: int
-    topic: str
-    key: str
-    value: bytes
+ASIDE = "aside"
 
 
 @dataclass(frozen=True)
@@ -62,6 +51,7 @@ class Spool:
 
     def __init__(self, folder: Path, lock: int, max_bytes: int) -> None:
         self.folder, self._lock, self._max_bytes = folder, lock, max_bytes
+        self._segment_bytes = min(SEGMENT_BYTES, max_bytes // 4)
         self.name = folder.name
         self._segments = sorted(int(path.stem) for path in folder.glob("*.log"))
         self._sizes = {first: self._path(first).stat().st_size for first in self._segments}
@@ -75,7 +65,7 @@ class Spool:
         self.evicted = 0
         """Logs that had to go unread, for want of room."""
         self.damaged = 0
-        """Segments that ended in a damaged frame."""
+        """Logs that could not be read. A torn end counts as one where nobody knows how many."""
 
     is_open = True
 
@@ -84,7 +74,7 @@ class Spool:
         """A new run's."""
         fresh = root / f".{new_run()}"
         fresh.mkdir(mode=0o700, parents=True)
-        lock = _locked(fresh / "lock")
+        lock = locked(fresh / "lock")
         if lock is None:
             raise OSError(errno.ENOLCK, "its file system has no locks")
         folder = root / fresh.name[1:]
@@ -104,11 +94,11 @@ class Spool:
     def append(self, items: Sequence[Item]) -> int:
         """Write logs; returns the number of the first. If it raises, none of them has been written."""
         first = self.written
-        if self._out is None or self._sizes[self._segments[-1]] >= SEGMENT_BYTES:
+        data = b"".join([packed(first + index, item) for index, item in enumerate(items)])
+        if self._out is None or 0 < self._sizes[self._segments[-1]] > self._segment_bytes - len(data):
             self._roll()
         assert self._out is not None
         segment = self._segments[-1]
-        data = b"".join(_frame(first + index, item) for index, item in enumerate(items))
         try:
             _write(self._out, data)
         except OSError:
@@ -116,7 +106,8 @@ class Spool:
             raise
         self._sizes[segment] += len(data)
         self.written += len(items)
-        self._make_room()
+        while self.size_bytes > self._max_bytes and self.shrink():
+            pass
         return first
 
     def reserve(self, count: int) -> int:
@@ -146,6 +137,21 @@ class Spool:
         while len(self._segments) > 1 and self._segments[1] <= self.acked:
             self._delete_oldest()
 
+    def shrink(self) -> bool:
+        """The oldest segment goes, unread or not, for want of room; not the one that is written to."""
+        if len(self._segments) < 2:
+            return False
+        after = self._segments[1]
+        if self.read < after:
+            self.evicted += after - self.read
+            self.read, self._place = after, None
+        self._delete_oldest()
+        return True
+
+    def keeps(self, number: int) -> bool:
+        """A log that was written is still there."""
+        return bool(self._segments) and number >= self._segments[0]
+
     def tidy(self) -> None:
         """Where all is delivered, nothing stays on disk."""
         if self._segments and self.acked >= self.written:
@@ -171,7 +177,7 @@ class Spool:
         """Give it up; its folder goes if all is delivered."""
         self._close_segment()
         with contextlib.suppress(OSError):
-            if self.acked >= self.written:
+            if self.acked >= self.written or not any(self._sizes.values()):
                 for path in self.folder.iterdir():
                     path.unlink()
                 self.folder.rmdir()
@@ -188,50 +194,50 @@ class Spool:
 
     def drop(self) -> int:
         """Delete what another run left, for want of room; returns how many logs that are."""
-        count = sum(number >= self.read for segment in self._segments for number, _, _ in self._frames(segment, 0))
+        count = self.left()
         self.acked = self.read = self.written
         self.close()
         return count
 
+    def left(self) -> int:
+        """How many logs are in it that are not delivered, as far as is known; it reads them all."""
+        every = (frame for segment in self._segments for frame in frames(self._path(segment), 0))
+        return sum(frame.number >= self.acked for frame in every)
+
+    @property
+    def is_aside(self) -> bool:
+        """Kafka has refused it before."""
+        return (self.folder / ASIDE).exists()
+
+    def set_aside(self) -> None:
+        """For now nobody needs to try again."""
+        with contextlib.suppress(OSError):
+            (self.folder / ASIDE).write_bytes(b"")
+
     def _read_from(self, segment: int, most: int, found: list[tuple[int, Item]]) -> None:
         known = self._place is not None and self._place[0] == segment
         start = self._place[1] if known and self._place else 0
-        for number, item, end in self._frames(segment, start):
+        for number, item, end, is_behind_damage in frames(self._path(segment), start):
             if number >= self.read:
+                self.damaged += number - self.read if is_behind_damage else 0
                 found.append((number, item))
                 self.read = number + 1
             self._place = (segment, end)
             if len(found) >= most:
                 break
 
-    def _frames(self, segment: int, place: int) -> Iterator[tuple[int, Item, int]]:
-        """(number, log, where the next one begins) from a place on, until the end or damage."""
-        with self._path(segment).open("rb") as file:
-            file.seek(place)
-            while True:
-                head = file.read(_HEAD.size)
-                if len(head) < _HEAD.size:
-                    return
-                length, checksum = _HEAD.unpack(head)
-                body = file.read(length) if length <= _MAX_FRAME else b""
-                if len(body) < max(length, _META.size) or crc32(body) != checksum:
-                    return
-                place += _HEAD.size + length
-                number, item = _parsed(body)
-                yield number, item, place
-
     def _end_of(self, segment: int | None) -> None:
         """No more of a segment can be read: on to the next, or that was all."""
-        if segment is not None:
-            at = self._place[1] if self._place is not None and self._place[0] == segment else 0
-            self.damaged += at < self._sizes[segment]
+        at = self._place[1] if self._place is not None and self._place[0] == segment else 0
+        is_torn = segment is not None and at < self._sizes[segment]
         later = [first for first in self._segments if segment is not None and first > segment]
-        if later:
-            self.read = max(self.read, later[0])
-        elif self.written == _UNKNOWN:
-            self.written = self.read
+        if later or self.written != _UNKNOWN:
+            upto = max(self.read, later[0] if later else self.written)
+            self.damaged += upto - self.read if is_torn else 0
+            self.read = upto
         else:
-            self.read = self.written
+            self.damaged += is_torn
+            self.written = self.read
         self._place = None
 
     def _segment_of(self, number: int) -> int | None:
@@ -246,15 +252,6 @@ class Spool:
         if self.written not in self._sizes:
             self._segments.append(self.written)
         self._sizes[self.written] = 0
-
-    def _make_room(self) -> None:
-        """While it holds too much the oldest segment goes."""
-        while self.size_bytes > self._max_bytes and len(self._segments) > 1:
-            after = self._segments[1]
-            if self.read < after:
-                self.evicted += after - self.read
-                self.read, self._place = after, None
-            self._delete_oldest()
 
     def _delete_oldest(self) -> None:
         segment = self._segments.pop(0)
@@ -283,7 +280,7 @@ class NoSpool:
 
     is_open = False
     is_read = is_tidy = True
-    size_bytes = evicted = 0
+    size_bytes = evicted = damaged = acked = 0
 
     def __init__(self) -> None:
         self.name = new_run()
@@ -312,34 +309,21 @@ class NoSpool:
 
     close = forget = tidy = save
 
+    def shrink(self) -> bool:
+        """Nothing to let go."""
+        return False
+
+    def keeps(self, _number: int) -> bool:
+        """Nothing."""
+        return False
+
 
 def new_run() -> str:
-    """`<host>-<pid>-<32 hex digits>`: a process's name for its logs, another one every time."""
-    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
+    """`<host>-<pid>-<32 hex digits>`: a name for logs, another one every time; the later of two is the greater."""
+    return f"{socket.gethostname()}-{os.getpid()}-{time.time_ns():016x}{os.urandom(8).hex()}"
 
 
-def orphans(root: Path, max_bytes: int) -> Iterator[Spool]:
-    """Spools whose process has ended, oldest first. Each is locked: no other process will take it."""
-    if fcntl is None or not root.is_dir():
-        return
-    for folder in sorted(root.glob("[!.]*"), key=_born):
-        try:
-            lock = _locked(folder / "lock")
-            if lock is None:
-                continue
-            yield Spool(folder, lock, max_bytes)
-        except (OSError, ValueError):  # it has gone, or is no spool
-            continue
-
-
-def _born(folder: Path) -> float:
-    try:
-        return (folder / "lock").stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _locked(path: Path) -> int | None:
+def locked(path: Path) -> int | None:
     """A descriptor that holds the lock until its process ends; None where another process holds it."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     if fcntl is not None:
@@ -357,16 +341,3 @@ def _locked(path: Path) -> int | None:
 def _write(out: int, data: bytes) -> None:
     if os.write(out, data) != len(data):
         raise OSError(28, "No space left on device")
-
-
-def _frame(number: int, item: Item) -> bytes:
-    topic, key = item.topic.encode(), item.key.encode()
-    body = b"".join((_META.pack(number, item.time_ms, len(topic), len(key)), topic, key, item.value))
-    return _HEAD.pack(len(body), crc32(body)) + body
-
-
-def _parsed(body: bytes) -> tuple[int, Item]:
-    number, time_ms, topic, key = _META.unpack_from(body)
-    begin = _META.size
-    middle, value = begin + topic, begin + topic + key
-    return number, Item(time_ms, body[begin:middle].decode(), body[middle:value].decode(), body[value:])

@@ -18,6 +18,7 @@ from stream_monitor import clients
 from stream_monitor.kinds import KINDS
 from stream_monitor.shipping import JsonFormatter, KafkaHandler
 from stream_monitor.shipping.consumer import AiokafkaReporter, reporting
+from stream_monitor.shipping.frame import frames
 from stream_monitor.shipping.prediction import log_predictions, outcomes_of, predicting
 from tests.workers import WorkerProcess, everything, wait_for
 
@@ -31,6 +32,11 @@ class Lines(logging.Handler):
 
     def handle(self, record):
         self.found.append(orjson.loads(JsonFormatter().format(record)))
+
+
+def items(root):
+    """What spools hold."""
+    return [frame.item for path in root.rglob("*.log") for frame in frames(path, 0)]
 
 
 class NoKafka(KafkaHandler):
@@ -143,6 +149,23 @@ class TestPredictions:
         with caplog.at_level(logging.WARNING, "stream_monitor.shipping"):
             assert [predict(), predict()] == ["a", "a"]
         assert caplog.text.count("cannot ship to Kafka: broker address 'nonsense'") == 1
+
+    def test_in_a_process_configured_for_another_kind_they_are_shipped_where_that_ships(self, tmp_path):
+        logger = logging.getLogger("ml.elsewhere")
+        logger.propagate = False
+        other = KafkaHandler("airflow", broker="127.0.0.1:2", spool_dir=tmp_path, fields={"a": 1}, redact="legit")
+        logger.addHandler(other)
+        predict = log_predictions(model_version="v", service="s", logger="ml.elsewhere")(lambda: "yes")
+        assert [predict() for _ in range(5)] == ["yes"] * 5
+        wait_for(lambda: len(items(tmp_path)) == 5, 10)
+        found = items(tmp_path)
+        assert {item.topic for item in found} == {"pipeline.logs.ml"}
+        assert {(orjson.loads(item.value)["prediction"], orjson.loads(item.value)["a"]) for item in found} == {
+            ("yes", 1)
+        }
+        assert not other.lost
+        logger.removeHandler(other)
+        other.close()
 
     def test_outcomes(self):
         assert outcomes_of(np.array(["a", "b"])) == [("a", None), ("b", None)]

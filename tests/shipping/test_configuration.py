@@ -7,6 +7,7 @@ import logging
 import logging.config
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +153,22 @@ def test_wrong_names_and_addresses(tmp_path):
     for name in CONFIGURATIONS:
         with pytest.raises(UsageError, match="broker address 'nonsense'"):
             configure(name, log_dir=tmp_path, broker="nonsense")
+
+
+def test_a_setting_that_there_is_not_is_named(tmp_path):
+    with pytest.raises(UsageError, match="no setting 'brokers' of a connection; there are: broker, prefix"):
+        configure("ml", log_dir=tmp_path, brokers="127.0.0.1:1")
+    configure("ml", log_dir=tmp_path, broker="127.0.0.1:1", request_timeout=5)
+
+
+def test_a_folder_that_was_removed_comes_back(tmp_path):
+    configure("ml", log_dir=tmp_path, broker="127.0.0.1:1")
+    log = logging.getLogger("ml.part")
+    log.info("one")
+    shutil.rmtree(tmp_path / "ml")
+    log.info("two")
+    log.info("three")
+    assert [line["message"] for line in lines(tmp_path / "ml/predictions.log")] == ["two", "three"]
 
 
 def test_they_ship_in_the_wheel():

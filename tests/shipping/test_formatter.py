@@ -133,6 +133,20 @@ def test_what_changes_after_the_call_is_written_as_it_was():
     assert "later" not in found
 
 
+def test_a_context_is_captured_as_it_is():
+    rows = [1]
+    with context(rows=rows, name="n"):
+        captured = capture(logging.makeLogRecord({"name": "n", "levelname": "INFO", "msg": "x"}))
+    rows.append(2)
+    found = orjson.loads(encoded(JsonFormatter().fields(captured)))
+    assert (found["rows"], found["name"]) == ([1], "n")
+
+
+def test_a_line_that_redaction_makes_longer_is_cut_again():
+    found = line("x", s=["password=a"] * 20_000)
+    assert len(orjson.dumps(found)) <= MAX_BYTES
+
+
 def test_a_long_record_is_cut_and_stays_json():
     found = line("x" * 2_000_000, trace="y" * 2_000_000, many=["z" * 1000] * 1000)
     assert len(orjson.dumps(found)) <= MAX_BYTES

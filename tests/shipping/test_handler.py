@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -18,7 +20,10 @@ from stream_monitor.errors import UsageError
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 from stream_monitor.shipping import KafkaHandler
+from stream_monitor.shipping.buffer import Buffer
 from stream_monitor.shipping.connection import Connection
+from stream_monitor.shipping.formatter import MAX_BYTES, capture
+from stream_monitor.shipping.frame import frames
 from tests.shipping.reading import header, messages, numbers
 from tests.workers import wait_for
 
@@ -161,6 +166,16 @@ def made(logger, tmp_path, **options):
     return handler
 
 
+def full(_out, _data):
+    raise OSError(28, "No space left on device")
+
+
+def kept(root):
+    """All that spools hold whose processes have ended or are still at it, oldest first."""
+    found = sorted(root.rglob("*.log"), key=lambda path: ((path.parent / "lock").stat().st_mtime_ns, path))
+    return [frame.item for path in found for frame in frames(path, 0)]
+
+
 class TestWithoutABroker:
     def test_memory_is_bounded_and_what_is_lost_is_counted_and_said(self, logger, tmp_path, caplog):
         handler = KafkaHandler(broker=NOWHERE, spool_dir=None, queue_records=100, flush_timeout=0.1)
@@ -187,7 +202,7 @@ class TestWithoutABroker:
     @pytest.mark.slow
     def test_a_full_spool_lets_the_oldest_go(self, logger, tmp_path, monkeypatch):
         monkeypatch.setattr("stream_monitor.shipping.spool.SEGMENT_BYTES", 20_000)
-        monkeypatch.setattr("stream_monitor.shipping.window.WINDOW", 512)
+        monkeypatch.setattr("stream_monitor.shipping.lane.WINDOW", 512)
         handler = made(logger, tmp_path, spool_bytes=100_000)
         for number in range(3000):
             logger.info("x", extra={"dag_id": "d", "n": number})
@@ -239,7 +254,123 @@ class TestWithoutABroker:
         logger.info("one")
         handler.close()
         logger.info("two")
-        wait_for(lambda: handler.counts["in_flight"] == 2, 10)  # the first came back from the spool
+        wait_for(lambda: handler.counts["in_flight"] == 1 and not handler.counts["queued"], 10)
+        assert len(kept(tmp_path)) == 2
+        assert handler.counts["in_flight"] == 1  # the first is under way, the second behind it
+
+    def test_a_full_disk_and_no_broker_at_the_end_are_counted_and_said(
+        self, logger, tmp_path, caplog, monkeypatch
+    ):
+        monkeypatch.setattr("stream_monitor.shipping.spool._write", full)
+        handler = made(logger, tmp_path, fields={"dag_id": "d"})
+        with caplog.at_level(logging.WARNING, "stream_monitor.shipping"):
+            for number in range(700):
+                logger.info("%d", number)
+            handler.close()
+        assert handler.lost.total() == 700
+        assert "700 log records were lost on their way to 127.0.0.1:1: closed 700" in caplog.text
+        assert "the spool takes nothing: No space left on device" in caplog.text
+        assert not list(tmp_path.rglob("*.log"))
+
+    @pytest.mark.slow
+    def test_who_logs_while_it_is_closed_makes_no_second_sender_and_loses_nothing(self, logger, tmp_path):
+        handler = made(logger, tmp_path, fields={"dag_id": "d"})
+        senders, count, is_over = set(), [0] * 4, threading.Event()
+
+        def log(thread):
+            while not is_over.is_set() or count[thread] < 2000:
+                logger.info("%d of thread %d", count[thread], thread)
+                count[thread] += 1
+                time.sleep(0.0001)
+
+        threads = [threading.Thread(target=log, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(5):
+            time.sleep(0.05)
+            handler.close()
+            running = [t for t in threading.enumerate() if t.name == "stream-monitor-shipping"]
+            senders.add(sum(t is not None for t in running))
+        is_over.set()
+        for thread in threads:
+            thread.join()
+        handler.close()
+        assert senders <= {0, 1}
+        assert not handler.lost
+        assert handler.counts["queued"] == 0
+        told = [item.value for item in kept(tmp_path)]
+        assert len(told) == sum(count)
+        for thread in range(4):
+            marks = [f'"message":"{n} of thread {thread}"'.encode() for n in range(count[thread])]
+            mine = [value for value in told if b"of thread %d" % thread in value]
+            assert all(mark in value for mark, value in zip(marks, mine, strict=True))
+
+    def test_where_no_thread_can_be_started_any_more_the_disk_gets_it(self, logger, tmp_path, monkeypatch):
+        """Python 3.12, in an atexit handler after this one's."""
+        handler = made(logger, tmp_path, fields={"dag_id": "d"})
+
+        def start(_):
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+
+        monkeypatch.setattr(threading.Thread, "start", start)
+        begun = time.monotonic()
+        for number in range(20):
+            logger.info("late %d", number)
+        assert time.monotonic() - begun < 10  # flush_timeout once, not for each
+        assert [f"late {n}".encode() in item.value for n, item in enumerate(kept(tmp_path))] == [True] * 20
+        assert handler.counts["queued"] == handler.lost.total() == 0
+
+    @pytest.mark.slow
+    def test_a_close_right_after_a_flush_in_vain_waits_no_second_time(self, logger, tmp_path):
+        """As logging.config does, with a lock that all of logging needs."""
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            address = f"127.0.0.1:{silent.getsockname()[1]}"
+            handler = KafkaHandler(broker=address, spool_dir=tmp_path, flush_timeout=3, fields={"dag_id": "d"})
+            logger.addHandler(handler)
+            logger.info("x")
+            begun = time.monotonic()
+            handler.flush()
+            handler.close()
+            assert 3 <= time.monotonic() - begun < 5
+        assert len(kept(tmp_path)) == 1
+
+    def test_a_long_line_of_a_custom_formatter_is_cut(self, logger, tmp_path):
+        handler = made(logger, tmp_path, fields={"dag_id": "d"})
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.info("x" * 5_000_000)
+        logger.info("\u20ac" * 5_000_000)
+        logger.info("p=1 " * 50_000 + "password=x " * 50_000)
+        logger.info("next")
+        wait_for(lambda: handler.counts["in_flight"] == 4, 10)
+        found = [item.value for item in kept(tmp_path)]
+        assert all(len(value) <= MAX_BYTES for value in found)
+        assert [b"left out" in value for value in found] == [True, True, True, False]
+
+    @pytest.mark.parametrize("record", [logging.makeLogRecord({}), logging.LogRecord.__new__(logging.LogRecord)])
+    def test_a_bare_record_raises_nothing(self, logger, tmp_path, record):
+        handler = made(logger, tmp_path, fields={"dag_id": "d"})
+        handler.handle(record)
+        logger.info("x")
+        wait_for(lambda: handler.counts["in_flight"] + handler.lost["failed"] == 2, 10)
+
+    def test_the_count_of_bytes_does_not_drift_and_knows_what_is_added(self):
+        queue = Buffer(1_000_000, 1_000_000_000)
+        record = logging.makeLogRecord({"msg": "x" * 100})
+        record.extra = "y" * 1_000_000
+        captured = capture(record)
+        assert captured[2] > 1_000_000
+
+        def put():
+            for _ in range(5000):
+                queue.put(captured)
+
+        threads = [threading.Thread(target=put) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            queue.take(7)
+        queue.take(1_000_000)
+        assert queue.size_bytes == 0
 
     @pytest.mark.parametrize(
         ("options", "part"),

@@ -109,6 +109,7 @@ class Follower:
                 self.sent += [(f"{tail.entry.identity}-{p.offset}", orjson.loads(p.text)["n"]) for p in found]
         if keeps:
             for tail in self.tails.values():
+                tail.has_sent = True
                 tail.advance()
             self.checkpoint.save()
 

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_monitor.shipping import spool as room
-from stream_monitor.shipping.spool import Item, Spool, orphans
+from stream_monitor.shipping.frame import Item
+from stream_monitor.shipping.orphans import Orphans
+from stream_monitor.shipping.spool import Spool
 
 
 def item(number, size=10):
@@ -27,8 +29,8 @@ def ended(spool):
 
 def rest(root, max_bytes=10_000_000):
     """All that the spools of ended processes hold, in order; they stay."""
-    found = []
-    for spool in orphans(root, max_bytes):
+    found, orphans = [], Orphans(root, max_bytes)
+    while spool := orphans.next():
         while batch := spool.next(7):
             found += batch
         spool.forget()
@@ -87,7 +89,7 @@ def test_a_spool_is_a_list_and_a_kill_keeps_what_is_not_acknowledged(steps):
 
 
 @given(st.integers(1, 60), st.integers(0, 400))
-def test_a_cut_or_damaged_tail_gives_a_prefix(count, cut):
+def test_a_cut_tail_gives_a_prefix_and_damage_costs_one_frame(count, cut):
     with tempfile.TemporaryDirectory() as folder:
         spool = Spool.create(Path(folder), 10_000_000)
         spool.append([item(n) for n in range(count)])
@@ -101,8 +103,77 @@ def test_a_cut_or_damaged_tail_gives_a_prefix(count, cut):
         flipped[min(cut, len(data) - 1)] ^= 0xFF
         path.write_bytes(flipped)
         damaged = rest(Path(folder))
-        assert damaged == [(n, item(n)) for n in range(len(damaged))]
-        assert len(damaged) < count
+        assert len(damaged) == count - 1
+        assert set(damaged) < {(n, item(n)) for n in range(count)}
+
+
+@pytest.mark.parametrize("length", [b"\xff\xff\xff\x7f", b"\x00\x00\x00\x00"])
+def test_behind_a_damaged_length_it_goes_on_and_what_is_lost_is_counted(length, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "SEGMENT_BYTES", 2000)
+    spool = Spool.create(tmp_path, 10_000_000)
+    for n in range(0, 100, 5):
+        spool.append([item(n + i) for i in range(5)])
+    paths = sorted(tmp_path.rglob("*.log"))
+    data = paths[0].read_bytes()
+    second = data.index(b"\xff\xfeSM", 4)
+    paths[0].write_bytes(data[: second + 4] + length + data[second + 8 :])
+    torn = paths[1].read_bytes()
+    paths[1].write_bytes(torn[:-3])
+    ended(spool)
+    left = Orphans(tmp_path, 10_000_000).next()
+    found = []
+    while batch := left.next(7):
+        found += batch
+    lost = {1, int(paths[2].stem) - 1}
+    assert found == [(n, item(n)) for n in range(100) if n not in lost]
+    assert left.damaged == 2
+
+
+def test_a_small_spool_is_small(tmp_path):
+    spool = Spool.create(tmp_path, 100_000)
+    for n in range(1000):
+        spool.append([item(n, 500)])
+        assert sum(path.stat().st_size for path in tmp_path.rglob("*.log")) == spool.size_bytes <= 100_000
+
+
+def test_any_number_of_orphans_is_adopted_with_one_descriptor_at_a_time(tmp_path):
+    for n in range(60):
+        spool = Spool.create(tmp_path, 10_000_000)
+        spool.append([item(n)])
+        ended(spool)
+        os.utime(spool.folder / "lock", (1e9 + n, 1e9 + n))
+    before, found, orphans = len(list(Path("/proc/self/fd").iterdir())), [], Orphans(tmp_path, 10_000_000)
+    assert orphans.dropped() == 0
+    while spool := orphans.next():
+        found += spool.next(10)
+        assert spool.next(10) == []
+        spool.acknowledge(found[-1][0] + 1)
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before + 5  # other threads have some, too
+        spool.close()
+    assert [number for number, _ in found] == [0] * 60
+    assert [log for _, log in found] == [item(n) for n in range(60)]
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_set_aside_comes_last_and_after_a_while(tmp_path):
+    for n in range(3):
+        spool = Spool.create(tmp_path, 10_000_000)
+        spool.append([item(n)])
+        if n < 2:
+            spool.set_aside()
+            os.utime(spool.folder / "aside", (1e9, 1e9) if n else None)
+        ended(spool)
+    assert rest(tmp_path) == [(0, item(2)), (0, item(1))]
+
+
+def test_of_orphans_that_are_too_many_the_oldest_go_and_are_counted(tmp_path):
+    for n in range(4):
+        spool = Spool.create(tmp_path, 10_000_000)
+        spool.append([item(10 * n + i, 100) for i in range(10)])
+        ended(spool)
+        os.utime(spool.folder / "lock", (1e9 + n, 1e9 + n))
+    assert Orphans(tmp_path, 4000).dropped() == 20
+    assert [log for _, log in rest(tmp_path)] == [item(n, 100) for n in range(20, 40)]
 
 
 def test_the_oldest_go_when_it_is_full_and_are_counted(tmp_path, monkeypatch):
@@ -162,6 +233,6 @@ def test_what_another_run_left_is_dropped_with_its_count(tmp_path):
     spool.acknowledge(20)
     spool.save()
     ended(spool)
-    (left,) = orphans(tmp_path, 10_000_000)
+    left = Orphans(tmp_path, 10_000_000).next()
     assert left.drop() == 30
     assert not list(tmp_path.iterdir())
