@@ -46,6 +46,10 @@ LIVE_MS = 2 * HOUR_MS
 """A kind whose minutes came this close to the wall clock is live: its silence means something. In a replay of old
 logs the wall clock says nothing.
 """
+AGAIN_MS = 10 * MINUTE_MS
+"""A worker that was paused may send an old transition behind ours, and Kafka compacts to the last of a key: what a
+former owner may have sent, too, is sent once more when it has surely gone on and found out.
+"""
 _ROWS_PER_UNIT = 8
 """These rows stay in memory whatever is saved: no need for early checkpoints, but for bounded ones."""
 
@@ -80,6 +84,11 @@ class JudgeTask(PartitionTask):
         """Series whose rows are ahead of the meta row: up to which offset."""
         self._sent: dict[bytes, list[tuple[bytes, bytes]]] = {}
         """By series: the transitions since its last row."""
+        self._inherited_end: int | None = None
+        """The partition's end when we began to read: a former owner has read no further."""
+        self._inherited: dict[bytes, bytes] = {}
+        """By key: the last transition that a former owner may have been about to send, too."""
+        self._began_ms: int | None = None
         super().__init__(tp, state, outbox, consumer, settings)
         self._load_series()
 
@@ -130,6 +139,8 @@ class JudgeTask(PartitionTask):
     # Records
 
     def process(self, records: Sequence[Any]) -> None:
+        if self._inherited_end is None:
+            self._inherited_end = max(self.end() or 0, records[-1].offset + 1)
         minutes = []
         for record in records:
             try:
@@ -175,10 +186,18 @@ class JudgeTask(PartitionTask):
     def _send_record(self, series: bytes, key: bytes, value: bytes) -> None:
         self._sent.setdefault(series, []).append((key, value))
         self.outbox.send(self.settings.topic("alerts"), 0, key, value, self.receipt)
+        inherited = self._inherited_end is None or (self.position or 0) < self._inherited_end
+        if inherited or key in self._inherited:
+            self._inherited[key] = value
         failpoint.reach("alert_sent")
 
-    def flush(self, now_ms: int, idle_at_ms: int | None) -> None:  # noqa: ARG002
+    def flush(self, now_ms: int, idle_at_ms: int | None) -> None:
         """Where nothing comes any more: let the wall clock push the clocks that something waits for."""
+        self._began_ms = self._began_ms or now_ms
+        if self._inherited and now_ms - self._began_ms >= AGAIN_MS:
+            for key, value in self._inherited.items():
+                self.outbox.send(self.settings.topic("alerts"), 0, key, value, self.receipt)
+            self._inherited = {}
         if idle_at_ms is None:
             return
         quiet_ms = self._quiet_ms(self.tp.partition, self.fetch_position)

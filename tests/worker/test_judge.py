@@ -124,6 +124,27 @@ def test_each_fires_within_its_rules_window_of_the_first_sign():
         assert sign_ms < fired[rule] <= sign_ms + windows_ms[rule] + MINUTE_MS, rule
 
 
+def test_what_a_paused_worker_sends_behind_its_successor_is_sent_over(monkeypatch):
+    """Kafka compacts to the last record of a key, whichever counts."""
+    few = [wire.observed(value) for value in day()]
+    values = [
+        value for value, seen in zip(day(), few, strict=True) if seen.label_values == ("etl_orders", "transform")
+    ]
+    bench = Bench(values)
+    monkeypatch.setattr(bench.consumer, "highwater", lambda _: len(values), raising=False)
+    while bench.read(100):
+        bench.checkpoint()
+    stale = [sent for sent in bench.sent if sent[0] == "alerts" and wire.alert_in(sent[3]).state == "firing"]
+    assert stale
+    bench.sent += stale
+    for minutes in range(0, 30, 5):
+        bench.task.flush(NOW + minutes * MINUTE_MS, None)
+    last = {key: wire.alert_in(value).state for topic, _, key, value in bench.sent if topic == "alerts"}
+    assert set(last.values()) == {"resolved"}
+    again = [sent for sent in bench.sent if sent[0] == "alerts"][-len(last) :]
+    assert sorted(key for _, _, key, _ in again) == sorted(last)  # each once
+
+
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.slow
 def test_cut_off_checkpoints_and_restores_change_nothing(seed, undisturbed):
