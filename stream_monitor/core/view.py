@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from stream_monitor.core.metric import SeriesId
 from stream_monitor.core.snapshot import ACTIVE_MS, Range
@@ -51,6 +52,8 @@ class View:
     """Those with data in the range."""
     totals: dict[str, LineView] = field(default_factory=dict)
     """By kind, over the picked series (all, if none is)."""
+    memo: dict[Any, Any] = field(default_factory=dict)
+    """What was found out about parts, for whoever asks again about the same parts; of all views of a feed."""
     complete: bool = True
     """All that Kafka holds of the range has been read."""
     unreadable: int = 0

@@ -15,6 +15,8 @@ from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
 from stream_monitor.feed.row import row_from
 
 MAX_ALERTS = 5_000
+_MEMO_EACH = 8
+"""Answers kept for each series, at most: one by length of step."""
 
 
 class Store:
@@ -26,6 +28,7 @@ class Store:
         self.newest_ms = 0
         """Start of the newest window."""
         self.rows = 0
+        self._memo: dict[Any, Any] = {}
         self.kinds = kinds
         self._series: dict[SeriesId, Timeline] = {}
         self._totals = {name: Total(kind) for name, kind in kinds.items()}
@@ -121,7 +124,9 @@ class Store:
 
     def view(self, query: Query) -> View:
         """The answer to a query, out of what is there."""
-        view = View(query, unreadable=self.unreadable)
+        if len(self._memo) > _MEMO_EACH * len(self._series):
+            self._memo.clear()
+        view = View(query, memo=self._memo, unreadable=self.unreadable)
         with self.lock:
             for series, line in self._series.items():
                 if matches(query.words, series[0], line.kind.entity(line.labels)):

@@ -80,7 +80,7 @@ e   y     export CSV and SVG;  copy the row
 v   d     the other charts;  dark or light
 q         quit
 
-● ok  ▲ failing  ◆ lagging  ○ stale  ◈ picked   – no value
+● ok  ▲ failing  ◆ lagging, warning  ○ stale  ◈ picked   – no value
 All times are UTC. In a line of bars a dot is zero, a gap no data.
 ≈ behind is lag / throughput. The bands are p50, p95 and p99."""
 

@@ -12,7 +12,7 @@ from stream_monitor.tui.palette import MARKS, Palette
 from stream_monitor.tui.table import Cell, Column
 from stream_monitor.tui.text import DASH, ago, clean, clock, day, percent, short, span
 
-_LEVELS = {"failing": 0, "lagging": 1, "stale": 2, "ok": 3}
+_LEVELS = {"failing": 0, "lagging": 1, "warning": 2, "stale": 3, "ok": 4}
 
 
 def _status(item: Item, width: int, palette: Palette) -> Cell:
