@@ -76,7 +76,7 @@ def _metrics_page() -> str:
             "",
             "Its key is the canonical JSON of kind, labels and window start in ms, such as",
             '`["ml",["ml.predictor","v1.2.3"],1705314600000]`; it is partitioned by the first two. Per key the',
-            "highest (`revision`, `final`) wins. A field that is not required may be absent: it has nothing to say.",
+            "highest (`revision`, `final`) wins. A field that is not required is absent where there is no data.",
             "[How to read them](../how-to/consume-metrics.md).",
             "",
             *_fields(schema),
