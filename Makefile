@@ -115,8 +115,8 @@ lint: $(DEV)       ## style and types
 DOCS = .cache/docs
 .PHONY: docs
 docs: $(DOCS)/.ready ## the documents as a site, in .cache/site; a warning is an error
-	$(BIN)/python -m tests.site .cache/site-source
-	$(DOCS)/bin/mkdocs build --strict --quiet --config-file mkdocs.yml --site-dir $(CURDIR)/.cache/site
+	$(BIN)/python -m tests.site
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --config-file .cache/mkdocs.yml --site-dir $(CURDIR)/.cache/site
 
 $(DOCS)/.ready: requirements/docs.txt $(DEV)
 	$(PYTHON) -m venv $(DOCS)

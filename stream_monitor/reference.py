@@ -1,5 +1,5 @@
-"""The generated reference: `python -m stream_monitor.reference` writes docs/reference/settings.md, the tables of
-docs/reference/alerts.md, and alerts/rules.schema.json.
+"""The generated reference: `python -m stream_monitor.reference` writes docs/reference/settings.md, topics.md and
+metrics-record.md, the tables of docs/reference/alerts.md, and alerts/rules.schema.json.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from stream_monitor import rules
+from stream_monitor import rules, topic_pages
 from stream_monitor.core import measure
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
@@ -123,3 +123,5 @@ if __name__ == "__main__":
     PAGE.write_text(settings_page(), encoding="utf-8")
     ALERTS_PAGE.write_text(alerts_page(ALERTS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     RULES_SCHEMA.write_text(rules_schema(), encoding="utf-8")
+    for name, page in topic_pages.pages().items():
+        (PAGE.parent / name).write_text(page, encoding="utf-8")

@@ -61,7 +61,7 @@ def test_data_is_what_it_says(block):
         assert values
         assert {name.removesuffix("_file") for name in values} <= Settings.model_fields.keys()
     else:
-        parser = configparser.ConfigParser(interpolation=None)
+        parser = configparser.ConfigParser(interpolation=None, strict=False)
         parser.read_string(block.text)
         assert parser.sections()
 
