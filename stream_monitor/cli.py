@@ -8,61 +8,29 @@ stands in the room it calls, imported when it is called, so that `--help` stays 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from stream_monitor import __version__, sources
 from stream_monitor.errors import MonitorError
 from stream_monitor.kinds import KINDS
+from stream_monitor.options import (
+    POSITIVE,
+    RATE,
+    ROLES,
+    Finite,
+    ReplicationFactor,
+    config_option,
+    connection_options,
+    partition_options,
+)
 from stream_monitor.settings import Settings
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-class Finite(click.FloatRange):
-    """A number in a range; `nan` and `inf` are none."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number, or click's error."""
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a finite number", param, ctx)
-        return number
-
-
-class ReplicationFactor(click.IntRange):
-    """-1, or 1 to 32767."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number, or click's error."""
-        number = int(super().convert(value, param, ctx))
-        if number == 0:
-            self.fail("it is -1 (the broker's default) or 1 to 32767", param, ctx)
-        return number
-
-
-RATE = Finite(min=0, min_open=True, max=5_000)
-POSITIVE = Finite(min=0, min_open=True)
-
-
-def config_option(command: _Command) -> _Command:
-    """`--config`, which every command takes that reads a setting."""
-    text = "The settings file.  [stream-monitor.toml here, else in the user's configuration folder]"
-    return click.option("--config", metavar="FILE", help=text)(command)
-
-
-def connection_options(command: _Command) -> _Command:
-    """`--broker`, `--prefix` and `--config`, which every command takes that reads Kafka."""
-    command = config_option(command)
-    command = click.option("--prefix", help="First part of the topics' names.  [pipeline]")(command)
-    return click.option("--broker", help="Bootstrap servers, host:port[,…].  [127.0.0.1:9092]")(command)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -100,16 +68,6 @@ def worker(**flags: Any) -> int:
 @cli.group()
 def topics() -> None:
     """The declared topics against the broker."""
-
-
-def partition_options(command: _Command) -> _Command:
-    """How many partitions the topics are to have."""
-    results = click.option(
-        "--result-partitions", type=int, help="Of partials and metrics; fixed for a prefix.  [as declared]"
-    )
-    return click.option("--source-partitions", type=int, help="Of each logs topic.  [as declared]")(
-        results(command)
-    )
 
 
 @topics.command("plan")
@@ -293,6 +251,18 @@ def init(folder: Path) -> int:
     from stream_monitor import starter
 
     return starter.write(folder, click.echo)
+
+
+@cli.command()
+@connection_options
+@click.option("--datadir", metavar="PATH", help="The worker's folder.  [data]")
+@click.option("--role", "roles", multiple=True, type=click.Choice(ROLES), help="What this user has to be allowed.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def doctor(roles: tuple[str, ...], output: Any, **flags: Any) -> int:
+    """Say what is there, what is missing and what to do. Exit code 1 where anything fails."""
+    from stream_monitor import doctor as room
+
+    return room.run(_settings(**flags), roles=roles, output=output, stopped=on_signals())
 
 
 @cli.command()

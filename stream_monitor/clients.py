@@ -212,6 +212,12 @@ def _answer(client: AdminClient, seconds: float, stopped: Callable[[], bool]) ->
                 raise StoppedError("stopped while it waited for the broker") from None
 
 
+def code(error: KafkaException) -> int | None:
+    """The code of a client's exception; None where it has none."""
+    first = error.args[0] if error.args else None
+    return first.code() if isinstance(first, KafkaError) else None
+
+
 def reason(error: KafkaException) -> str:
     """What a client's exception says, for a person."""
     first = error.args[0] if error.args else error

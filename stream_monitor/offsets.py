@@ -52,7 +52,7 @@ def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPa
         try:
             return consumer.committed(places, timeout=_ANSWER_S)
         except KafkaException as error:
-            if error.args[0].code() not in _ON_ITS_WAY or time.monotonic() > deadline:
+            if clients.code(error) not in _ON_ITS_WAY or time.monotonic() > deadline:
                 raise
             time.sleep(_AGAIN_S)
 

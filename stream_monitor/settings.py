@@ -257,7 +257,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _secrets_from_files(cls, values: dict[str, Any]) -> dict[str, Any]:
-        for name in sorted(_SECRETS):
+        for name in sorted(SECRETS):
             path = values.get(f"{name}_file")
             if path and values.get(name) is None:
                 values = {**values, name: sources.read_secret(Path(path), f"{name}_file")}
@@ -287,7 +287,7 @@ def _first_line(error: ValidationError, places: dict[str, str]) -> str:
     if not first["loc"]:
         return message
     name = str(first["loc"][0])
-    hidden = ours or name in _SECRETS or name not in Settings.model_fields
+    hidden = ours or name in SECRETS or name not in Settings.model_fields
     shown = "" if hidden else f", not {str(first['input'])[:120]!r}"
     return f"setting {name} ({places.get(name, 'not given')}): {message}{shown}"
 
@@ -298,4 +298,6 @@ def _named(kind: type) -> frozenset[str]:
     return frozenset(name for name, field in fields if kind in (field.annotation, *get_args(field.annotation)))
 
 
-_PATHS, _SECRETS = _named(Path), _named(SecretStr)
+_PATHS = _named(Path)
+SECRETS = _named(SecretStr)
+"""The settings that nothing may show."""

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "stream_monitor"
 FILES = sorted(PACKAGE.rglob("*.py"))
-VIEWS = ("report", "tui", "web", "exporters", "feed", "dlq.py")
+VIEWS = ("report", "tui", "web", "exporters", "feed", "dlq.py", "doctor")
 
 
 def imports(path):

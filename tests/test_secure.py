@@ -111,6 +111,11 @@ def test_the_whole_pipeline_with_the_rights_of_the_page_and_no_other(broker, tmp
     code, _, error = command("topics", "plan", **users["viewer"])
     assert code == 1
     assert "uthorization failed" in error
+    for role in ROLES:
+        code, out, error = command("doctor", "--role", role, **users[role])
+        assert (code, error) == (0, ""), out
+        assert f"rights     {role}: may" in out
+        assert command("doctor", "--role", "operator" if role != "operator" else "worker", **users[role])[0] == 1
     for user in ("viewer", "notifier"):
         with pytest.raises((MonitorError, KafkaException)):
             replay.replay(Settings(**users[user]), FIXTURES[:1])

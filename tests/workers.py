@@ -94,11 +94,12 @@ def messages(settings: Settings, name: str) -> list[Message]:
     consumer = clients.consumer(settings, **{"group.id": "tests", "enable.partition.eof": True})
     count = topics.partition_counts(settings)[name]
     consumer.assign([TopicPartition(settings.topic(name), p, 0) for p in range(count)])
-    found, ends = [], 0
-    while ends < count:
+    found: list[Message] = []
+    ended: set[int] = set()  # one that grows meanwhile ends more than once
+    while len(ended) < count:
         for message in consumer.consume(5000, timeout=0.3):
             if message.error():
-                ends += 1
+                ended.add(message.partition())
             else:
                 found.append(message)
     consumer.close()

@@ -51,7 +51,7 @@ def run(settings: Settings) -> int:
 
 async def _run(settings: Settings) -> int:
     stop = _stop_on_signals()
-    counts = topics.partition_counts(settings)
+    counts = _own_topics(settings)
     app = create_app(settings, counts)
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 20, 20)
@@ -71,6 +71,12 @@ async def _run(settings: Settings) -> int:
     if app.failure is not None:
         raise _as_monitor_error(app.failure)
     return 0
+
+
+def _own_topics(settings: Settings) -> dict[str, int]:
+    """The partitions of the declared topics: what else is there under the prefix may come and go."""
+    names = {topic.name for topic in topics.declared()}
+    return {name: count for name, count in topics.partition_counts(settings).items() if name in names}
 
 
 async def _leave(app: MonitorApp) -> None:
