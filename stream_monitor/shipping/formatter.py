@@ -27,7 +27,7 @@ MAX_BYTES = 256_000
 CONTEXT, SIZE, UPTO, LINE = "\0context", "\0size", "\0upto", "\0line"
 """What a captured record has besides a record's attributes: the context, about how many bytes all of it takes, the
 same with all that is queued before it, and what another formatter has made of it. It is one dict, because every
-container that is kept brings the interpreter's garbage collector nearer, which costs the caller more than all else here.
+container that is kept brings the interpreter's garbage collector nearer, which costs more than all else here.
 """
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
     "message", "asctime", "taskName", CONTEXT, SIZE, UPTO, LINE,
