@@ -3,6 +3,8 @@
     python -m bench.shipping [--calls 20000]
 
 "logging alone" is the same call with a handler that does nothing: what the standard library and this machine take.
+"QueueHandler" is the standard library's, whose queue nobody reads: the least that any handler can do which leaves
+the work to another thread.
 "spin" is a thread that works between its calls, "sleep" one that sleeps, and finds the caches cold.
 """
 
@@ -10,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import logging.handlers
 import platform
+import queue
 import sys
 import tempfile
 import threading
@@ -118,6 +122,7 @@ def main() -> int:
         print("| handler | pace | p50 µs | p90 | p99 | p99.9 | CPU p50 | CPU p99 |")
         print("|---|---|---|---|---|---|---|---|")
         measure("logging alone", Nothing(), options.calls)
+        measure("QueueHandler", logging.handlers.QueueHandler(queue.SimpleQueue()), options.calls)
         with tempfile.TemporaryDirectory() as spool:
             handler = KafkaHandler(broker=kafka.address, prefix="bench", spool_dir=spool)
             measure("broker up", handler, options.calls)

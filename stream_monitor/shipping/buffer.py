@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from stream_monitor.shipping.formatter import Captured
+from stream_monitor.shipping.formatter import SIZE, UPTO, Captured
 
 
 class Buffer:
@@ -17,7 +17,7 @@ class Buffer:
 
     def __init__(self, max_records: int, max_bytes: int) -> None:
         self._max_records, self._max_bytes = max_records, max_bytes
-        self._items: deque[tuple[Captured, int]] = deque()
+        self._items: deque[Captured] = deque()
         self._taken = 0
 
     def __len__(self) -> int:
@@ -26,14 +26,20 @@ class Buffer:
     @property
     def size_bytes(self) -> int:
         """About what is in it takes."""
-        return self._upto() - self._taken
+        items = self._items
+        return items[-1][UPTO] - self._taken if items else 0
 
     def put(self, captured: Captured) -> bool:
         """Append it; False, and it is not taken, where there is no room."""
-        items, upto = self._items, self._upto()
+        items = self._items
+        try:
+            upto = items[-1][UPTO]
+        except IndexError:  # empty, or just emptied
+            upto = self._taken
         if len(items) >= self._max_records or upto - self._taken >= self._max_bytes:
             return False
-        items.append((captured, upto + captured[2]))
+        captured[UPTO] = upto + captured[SIZE]
+        items.append(captured)
         return True
 
     def take(self, most: int) -> list[Captured]:
@@ -42,11 +48,5 @@ class Buffer:
         count = min(len(items), most)
         if not count:
             return []
-        self._taken = items[count - 1][1]
-        return [items.popleft()[0] for _ in range(count)]
-
-    def _upto(self) -> int:
-        try:
-            return self._items[-1][1]
-        except IndexError:
-            return self._taken
+        self._taken = items[count - 1][UPTO]
+        return [items.popleft() for _ in range(count)]

@@ -38,9 +38,13 @@ class Emitter:
         record.__dict__ |= fields
         try:
             logger.handle(record)
-            others = [handler for handler in _handlers(logger) if isinstance(handler, KafkaHandler)]
-            if not any(handler.takes(self._kind) for handler in others):
-                _spare(self._kind, others[0] if others else None).handle(record)
+            other = None
+            for handler in _handlers(logger):
+                if isinstance(handler, KafkaHandler):
+                    if handler.takes(self._kind):
+                        return
+                    other = other or handler
+            _spare(self._kind, other).handle(record)
         except MonitorError as error:  # our own handler's settings
             if str(error) not in _complaints:
                 _complaints.add(str(error))

@@ -24,7 +24,14 @@ from stream_monitor.shipping.redaction import Redaction
 MAX_BYTES = 256_000
 """Of a line; the worker reads up to 1 MiB, and a broker takes 1 MB by default."""
 
-_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+CONTEXT, SIZE, UPTO, LINE = "\0context", "\0size", "\0upto", "\0line"
+"""What a captured record has besides a record's attributes: the context, about how many bytes all of it takes, the
+same with all that is queued before it, and what another formatter has made of it. It is one dict, because every
+container that is kept brings the interpreter's garbage collector nearer, which costs more than all else here.
+"""
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
+    "message", "asctime", "taskName", CONTEXT, SIZE, UPTO, LINE,
+}  # fmt: skip
 _OURS = frozenset({"level", "logger"})
 _PLAIN_COUNT = len(logging.makeLogRecord({}).__dict__) + 1
 """Of what a record says when nobody has added anything, with its message; what is added comes behind."""
@@ -35,8 +42,8 @@ _MOST_OF_A_FIELD = 128_000
 _MARGIN = 100
 """For the braces, and for the number of fields that are left out."""
 
-Captured = tuple[dict[str, Any], Mapping[str, Any], int]
-"""(a record's attributes with its message as text, the context, about how many bytes all of it takes)."""
+Captured = dict[str, Any]
+"""A record's attributes with its message as text, and CONTEXT and SIZE."""
 _BASE_BYTES = 1000
 """What a captured record takes besides its texts."""
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z
@@ -70,9 +77,9 @@ class JsonFormatter(logging.Formatter):
         """The line, redacted, without the line break."""
         return bounded(self.redaction.clean(encoded(self.fields(capture(record))))).decode()
 
-    def fields(self, captured: Captured) -> dict[str, Any]:
+    def fields(self, said: Captured) -> dict[str, Any]:
         """What the line says, in order; not yet redacted."""
-        said, context, _ = captured
+        context = said[CONTEXT]
         fields: dict[str, Any] = {
             "timestamp": self._stamp(said["created"]),
             "level": said["levelname"],
@@ -104,7 +111,11 @@ class JsonFormatter(logging.Formatter):
 def capture(record: logging.LogRecord) -> Captured:
     """What a record and its context say now, so that nothing in them can change before it is written."""
     said = record.__dict__.copy()
-    message = said["message"] = _message(record)
+    try:
+        message = record.getMessage()
+    except Exception as error:  # noqa: BLE001  (the call's arguments do not fit, or will not be shown)
+        message = f"{_text(record.msg)} % {_text(record.args)} [{type(error).__name__}: {_text(error)}]"
+    said["message"] = message
     size = _BASE_BYTES + len(message)
     if len(said) > _PLAIN_COUNT:
         for name, value in islice(record.__dict__.items(), _PLAIN_COUNT - 1, None):
@@ -118,17 +129,19 @@ def capture(record: logging.LogRecord) -> Captured:
         said["exc_info"] = None
         size += sum(map(len, trace.values()))
     said["args"] = None
-    context = current()
-    if not context:
-        return said, context, size
-    held = {name: (value, len(value)) if type(value) is str else _kept(value) for name, value in context.items()}
-    return said, {name: value for name, (value, _) in held.items()}, size + sum(n for _, n in held.values())
+    context = said[CONTEXT] = current()
+    if context:
+        held = {name: _kept(value) for name, value in context.items()}
+        said[CONTEXT] = {name: value for name, (value, _) in held.items()}
+        size += sum(bytes_ for _, bytes_ in held.values())
+    said[SIZE] = size
+    return said
 
 
 def _kept(value: Any) -> tuple[Any, int]:
     """A value that cannot change any more, and about how many bytes it takes."""
     if type(value) in _IMMUTABLE:
-        return value, 0
+        return value, len(value) if type(value) is str else 0
     if isinstance(value, str):
         return str.__str__(value), len(value)
     said = _said(value)
@@ -164,13 +177,6 @@ def _fitted(fields: dict[str, Any]) -> bytes:
     if left_out:
         short["fields_left_out"] = left_out
     return orjson.dumps(short)
-
-
-def _message(record: logging.LogRecord) -> str:
-    try:
-        return record.getMessage()
-    except Exception as error:  # noqa: BLE001  (the call's arguments do not fit, or will not be shown)
-        return f"{_text(record.msg)} % {_text(record.args)} [{type(error).__name__}: {_text(error)}]"
 
 
 def _exception(record: logging.LogRecord) -> dict[str, str]:

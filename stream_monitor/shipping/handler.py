@@ -30,7 +30,9 @@ from stream_monitor.shipping.buffer import Buffer
 from stream_monitor.shipping.connection import Connection
 from stream_monitor.shipping.entity import bounded_key, checked_kind, entity, kind_of
 from stream_monitor.shipping.formatter import (
+    LINE,
     MAX_BYTES,
+    SIZE,
     Captured,
     JsonFormatter,
     bounded,
@@ -133,10 +135,12 @@ class KafkaHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """As logging's, without its lock: the queue needs none."""
-        kept = self.filter(record)
-        if not kept:
-            return False
-        self.emit(kept if isinstance(kept, logging.LogRecord) else record)
+        if self.filters:
+            kept = self.filter(record)
+            if not kept:
+                return False
+            record = kept if isinstance(kept, logging.LogRecord) else record
+        self.emit(record)
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -163,8 +167,8 @@ class KafkaHandler(logging.Handler):
         formatter = self.formatter
         if formatter is not None and not isinstance(formatter, JsonFormatter):
             line = shortened(formatter.format(record), MAX_BYTES)
-            captured[0]["_line"] = line
-            captured = (*captured[:2], captured[2] + len(line))
+            captured[LINE] = line
+            captured[SIZE] += len(line)
         if not self._queue.put(captured):
             self.lost["queue_full"] += 1
         sender = self._sender
@@ -175,7 +179,7 @@ class KafkaHandler(logging.Handler):
 
     def item(self, captured: Captured) -> Item | None:
         """The message of a record, redacted; None where it belongs to no series. In the sender's thread."""
-        line = captured[0].pop("_line", None)
+        line = captured.get(LINE)
         formatter = self.formatter if isinstance(self.formatter, JsonFormatter) else self._json
         fields = formatter.fields(captured)
         if formatter is not self._json and self._json.static:
@@ -186,7 +190,7 @@ class KafkaHandler(logging.Handler):
             self._skipped += 1
             return None
         value = bounded(self._clean(encoded(fields) if line is None else line.encode(errors="replace")))
-        return Item(int(captured[0]["created"] * 1000), self._topics[kind], bounded_key(key).decode(), value)
+        return Item(int(captured["created"] * 1000), self._topics[kind], bounded_key(key).decode(), value)
 
     def _start(self) -> None:
         """The first of several callers starts the sender; the others do not wait for it."""

@@ -44,7 +44,7 @@ class _Flight:
         self._lane, self.number, self.item, self.is_kept = lane, number, item, is_kept
         self.state, self.is_alone = _WAITING, False
 
-    def answered(self, error: KafkaError | None, _message: Any) -> None:
+    def __call__(self, error: KafkaError | None, _message: Any) -> None:
         """librdkafka's report."""
         self._lane.answered(self, error)
 
@@ -182,7 +182,7 @@ class Lane:
         flight.is_alone = self._is_alone
         heads = headers(self.spool.name, flight.number, flight.item)
         try:
-            self._outlet.produce(flight.item, heads, flight.answered, is_alone=flight.is_alone)
+            self._outlet.produce(flight.item, heads, flight, is_alone=flight.is_alone)
         except KafkaException as error:
             flight.is_alone = True  # it has come into no batch
             self._failed(flight, error.args[0])

@@ -12,7 +12,6 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from stream_monitor import clients
 from stream_monitor.errors import MonitorError
-from stream_monitor.settings import Settings
 
 _LOOK_S = 0.2
 _STOP_S = 5.0
@@ -32,7 +31,7 @@ class Record(NamedTuple):
 class Records:
     """`counts`: `sent` were acknowledged, `too_large` refused. Raises MonitorError where Kafka takes nothing."""
 
-    def __init__(self, settings: Settings, stopped: Callable[[], bool]) -> None:
+    def __init__(self, settings: clients.Endpoint, stopped: Callable[[], bool]) -> None:
         self._settings, self._stopped = settings, stopped
         self._producer = self._made(**{"linger.ms": 5})
         self._alone: Producer | None = None

@@ -152,7 +152,7 @@ class Tail:
             with _opened(self.path) as raw:
                 every = Gzip(raw)
                 every.read_all()
-                if every.is_cut:
+                if every.is_cut and not every.is_damaged:
                     return False
         self._is_whole = True
         return True

@@ -1,4 +1,4 @@
-"""The status of what is on the screen: an incident of the example day shows while it lasts; a quiet hour is quiet."""
+"""The status of what is on the screen: an incident of the example day shows while it lasts; else all is quiet."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from stream_monitor.settings import Settings
 from stream_monitor.shipping import KafkaHandler
 from stream_monitor.shipping.buffer import Buffer
 from stream_monitor.shipping.connection import Connection
-from stream_monitor.shipping.formatter import MAX_BYTES, capture
+from stream_monitor.shipping.formatter import MAX_BYTES, SIZE, capture
 from stream_monitor.shipping.frame import frames
 from tests.shipping.reading import header, messages, numbers
 from tests.workers import wait_for
@@ -358,11 +358,11 @@ class TestWithoutABroker:
         record = logging.makeLogRecord({"msg": "x" * 100})
         record.extra = "y" * 1_000_000
         captured = capture(record)
-        assert captured[2] > 1_000_000
+        assert captured[SIZE] > 1_000_000
 
         def put():
             for _ in range(5000):
-                queue.put(captured)
+                queue.put(captured.copy())
 
         threads = [threading.Thread(target=put) for _ in range(4)]
         for thread in threads:
