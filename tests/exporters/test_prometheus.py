@@ -133,6 +133,7 @@ def test_alerts_that_fire():
         assert total(scraped(collector), "stream_monitor_alerts") == (state == "firing")
 
 
+@pytest.mark.slow
 def test_the_names_are_those_of_the_list():
     """tests/exporters/names.txt, which the dashboard is checked against: every name that can be scraped."""
     collector = PipelineCollector(KINDS)

@@ -97,6 +97,7 @@ def test_each_incident_of_the_day_raises_its_alert_once(undisturbed):
     ]
 
 
+@pytest.mark.slow
 def test_each_fires_within_its_rules_window_of_the_first_sign():
     """The first sign: the first failed run, the first lag that no quiet hour has, the new version's first word."""
     bench, first = Bench(day()), {}
