@@ -223,7 +223,7 @@ def test_a_record_that_nobody_thought_of_is_counted_and_said(
     assert f"{path}, byte {2 * len(lines(0, 1))}: ZeroDivisionError" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("extra", [b"", b"\0" * 1000, gzip.compress(b"more\n")], ids=["none", "zeros", "a part"])
+@pytest.mark.parametrize("extra", [b"", b"\0" * 1000, gzip.compress(b"more\n")], ids=["alone", "padded", "two"])
 def test_gzip_is_read_in_any_order_of_places(extra, tmp_path):
     from stream_monitor.shipping.source import Gzip
 
