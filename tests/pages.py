@@ -8,6 +8,7 @@ What a block is follows from its fence:
     diff        is applied
     json yaml toml ini   are parsed; what claims to be rules, or a metrics record, is validated
     java sql    are run where a test knows how
+    sh          Kafka's own scripts, which tests/secure.py reads and does
     text        is a picture
     any, with title="FILE"    is written to that file, and not run
 
@@ -28,7 +29,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 400.0
 """Of one command; a machine that is shared may stand still for minutes."""
-LANGUAGES = ("console", "python", "diff", "json", "yaml", "toml", "ini", "java", "sql", "text", "mermaid")
+LANGUAGES = ("console", "sh", "python", "diff", "json", "yaml", "toml", "ini", "java", "sql", "text", "mermaid")
 READS = ("stream-monitor report", "stream-monitor dlq", "curl ")
 """Commands that may be asked again until they show what the page shows: a worker needs a moment."""
 
