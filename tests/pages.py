@@ -17,6 +17,7 @@ A comment `<!-- not run: why -->` above a fence takes the block out; the tests c
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -154,17 +155,10 @@ class Shell:
             time.sleep(0.05)
 
     def close(self) -> None:
-        """End it and all that it started."""
-        for signum in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(self._bash.pid, signum)
-            except ProcessLookupError:
-                return
-            try:
-                self._bash.wait(20)
-            except subprocess.TimeoutExpired:
-                continue
-            time.sleep(1)
+        """End it and all that it started; nobody needs what they would still save."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._bash.pid, signal.SIGKILL)
+        self._bash.wait()
 
 
 class Run:
