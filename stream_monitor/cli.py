@@ -81,10 +81,7 @@ def topics_plan(**flags: Any) -> int:
     settings = _settings(**flags)
     clients.ensure_broker(settings)
     changes = room.plan(settings)
-    for change in changes:
-        click.echo(str(change))
-    if not changes:
-        click.echo("all topics are as declared")
+    click.echo("\n".join(map(str, changes)) or "all topics are as declared")
     return 1 if changes else 0
 
 
@@ -105,10 +102,7 @@ def topics_apply(replication_factor: int, **flags: Any) -> int:
     settings = _settings(**flags)
     clients.ensure_broker(settings)
     changes = room.apply(settings, replication_factor=replication_factor)
-    for change in changes:
-        click.echo(str(change))
-    if not changes:
-        click.echo("all topics are as declared")
+    click.echo("\n".join(map(str, changes)) or "all topics are as declared")
     return 0
 
 

@@ -8,6 +8,7 @@ What a block is follows from its fence:
     diff        is applied
     json yaml toml ini   are parsed; what claims to be rules, or a metrics record, is validated
     java sql    are run where a test knows how
+    sh          Kafka's own scripts, which tests/secure.py reads and does
     text        is a picture
     any, with title="FILE"    is written to that file, and not run
 
@@ -16,6 +17,7 @@ A comment `<!-- not run: why -->` above a fence takes the block out; the tests c
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -28,7 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 400.0
 """Of one command; a machine that is shared may stand still for minutes."""
-LANGUAGES = ("console", "python", "diff", "json", "yaml", "toml", "ini", "java", "sql", "text", "mermaid")
+LANGUAGES = ("console", "sh", "python", "diff", "json", "yaml", "toml", "ini", "java", "sql", "text", "mermaid")
 READS = ("stream-monitor report", "stream-monitor dlq", "curl ")
 """Commands that may be asked again until they show what the page shows: a worker needs a moment."""
 
@@ -153,17 +155,10 @@ class Shell:
             time.sleep(0.05)
 
     def close(self) -> None:
-        """End it and all that it started."""
-        for signum in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(self._bash.pid, signum)
-            except ProcessLookupError:
-                return
-            try:
-                self._bash.wait(20)
-            except subprocess.TimeoutExpired:
-                continue
-            time.sleep(1)
+        """End it and all that it started; nobody needs what they would still save."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._bash.pid, signal.SIGKILL)
+        self._bash.wait()
 
 
 class Run:

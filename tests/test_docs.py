@@ -66,7 +66,9 @@ def test_every_metric_of_prometheus_that_a_page_names_is_there():
 def test_every_command_in_the_documents_is_there():
     named = set()
     for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
-        named |= set(re.findall(r"(?:^|`)stream-monitor ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE))
+        named |= set(
+            re.findall(r"(?:^|`|\$ )stream-monitor ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+        )
     assert named >= {"worker", "report", "replay", "simulate", "topics", "dlq", "demo", "tui"}
     assert named <= set(cli.commands)
 

@@ -66,6 +66,14 @@ def test_data_is_what_it_says(block):
         assert parser.sections()
 
 
+def test_what_is_no_command_of_ours_is_read_by_a_test():
+    for block in ALL:
+        if block.language == "sh":
+            assert block.page.name == "connect-securely.md", block.where  # tests/secure.py: acls
+            for command in block.text.replace("\\\n", " ").splitlines():
+                assert command.startswith("kafka-acls.sh "), block.where
+
+
 @pytest.mark.parametrize("block", [b for b in ALL if b.language == "yaml" and "rules:" in b.text], ids=named)
 def test_rules_are_right(block, tmp_path):
     path = tmp_path / "rules.yaml"
