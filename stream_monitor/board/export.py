@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from stream_monitor import wire
+from stream_monitor.board.item import Item, Place
 from stream_monitor.report.render_csv import safe_cell
-from stream_monitor.tui.item import Item, Place
 
 SERIES = (
     "kind", "entity", "status", "records", "volume", "errors", "of", "error_rate", "count", "mean_ms", "p50_ms",
