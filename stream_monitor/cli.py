@@ -8,61 +8,28 @@ stands in the room it calls, imported when it is called, so that `--help` stays 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from stream_monitor import __version__, sources
 from stream_monitor.errors import MonitorError
 from stream_monitor.kinds import KINDS
+from stream_monitor.options import (
+    POSITIVE,
+    RATE,
+    Finite,
+    ReplicationFactor,
+    config_option,
+    connection_options,
+    partition_options,
+)
 from stream_monitor.settings import Settings
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-class Finite(click.FloatRange):
-    """A number in a range; `nan` and `inf` are none."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number, or click's error."""
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a finite number", param, ctx)
-        return number
-
-
-class ReplicationFactor(click.IntRange):
-    """-1, or 1 to 32767."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number, or click's error."""
-        number = int(super().convert(value, param, ctx))
-        if number == 0:
-            self.fail("it is -1 (the broker's default) or 1 to 32767", param, ctx)
-        return number
-
-
-RATE = Finite(min=0, min_open=True, max=5_000)
-POSITIVE = Finite(min=0, min_open=True)
-
-
-def config_option(command: _Command) -> _Command:
-    """`--config`, which every command takes that reads a setting."""
-    text = "The settings file.  [stream-monitor.toml here, else in the user's configuration folder]"
-    return click.option("--config", metavar="FILE", help=text)(command)
-
-
-def connection_options(command: _Command) -> _Command:
-    """`--broker`, `--prefix` and `--config`, which every command takes that reads Kafka."""
-    command = config_option(command)
-    command = click.option("--prefix", help="First part of the topics' names.  [pipeline]")(command)
-    return click.option("--broker", help="Bootstrap servers, host:port[,…].  [127.0.0.1:9092]")(command)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -100,16 +67,6 @@ def worker(**flags: Any) -> int:
 @cli.group()
 def topics() -> None:
     """The declared topics against the broker."""
-
-
-def partition_options(command: _Command) -> _Command:
-    """How many partitions the topics are to have."""
-    results = click.option(
-        "--result-partitions", type=int, help="Of partials and metrics; fixed for a prefix.  [as declared]"
-    )
-    return click.option("--source-partitions", type=int, help="Of each logs topic.  [as declared]")(
-        results(command)
-    )
 
 
 @topics.command("plan")
@@ -231,6 +188,22 @@ def tui(serve: bool, host: str | None, port: int | None, **flags: Any) -> int:
     if serve:
         return room.serve(settings, host or "127.0.0.1", port or 8000)
     return room.run(settings, on_signals())
+
+
+@cli.command()
+@connection_options
+@click.option("--known-components", help="airflow:dag/task,kafka:group/topic,…  [those seen in the range]")
+@click.option("--host", "web_host", help="Where it listens.  [127.0.0.1]")
+@click.option("--port", "web_port", type=click.IntRange(1, 65535), help="[8080]")
+@click.option("--allow-host", "web_allow_host", help="Names by which it is reached, separated by commas.")
+@click.option(
+    "--insecure", "web_insecure", is_flag=True, default=None, help="Beyond this machine without a token."
+)
+def web(**flags: Any) -> int:
+    """The dashboard for browsers, and its API. It reads; it writes nothing to Kafka."""
+    from stream_monitor import web as room
+
+    return room.run(_settings(**flags), on_signals())
 
 
 @cli.command()

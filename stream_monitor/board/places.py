@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from stream_monitor.board.item import Item, Place, places_of
 from stream_monitor.core.timeline import LineView
+from stream_monitor.core.view import View
 
 _MOST_LOGS = 500
 
@@ -36,3 +37,11 @@ def places_in(lines: Iterable[LineView], step: int) -> list[Place]:
         if part is not None:
             found += places_of(part.aggregate, line.kind.name, line.entity or f"all of {line.kind.name}")
     return sorted(found, key=lambda p: (p.why != "error", -(p.value_ms or 0.0), -p.timestamp_ms))
+
+
+def places_of_view(view: View, items: Iterable[Item], at_ms: int) -> list[Place]:
+    """The log records behind the step that holds a time, of these series; none where it is not in the range."""
+    query = view.query
+    if not query.from_ms <= at_ms < query.range.to_ms:
+        return []
+    return places_in([item.line for item in items], (at_ms - query.from_ms) // query.step_ms)
