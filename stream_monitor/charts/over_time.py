@@ -51,9 +51,9 @@ def volume(scene: Scene) -> Chart:
             colour = scene.colours.dim if members is rest else _shade(scene, kind, n, len(kinds))
             data.append(line_of(scene, name, values, colour, short, yaxis=f"y{number}", meta=meta_of(members)))
         notes.append({
-            "text": f"<b>{kind}</b> {UNITS.get(kind, 'records')}", "x": 0, "y": top, "xref": "paper",
+            "text": f"{kind} {UNITS.get(kind, 'records')}", "x": 0, "y": top, "xref": "paper",
             "yref": "paper", "xanchor": "left", "yanchor": "bottom", "showarrow": False,
-            "font": {"color": scene.colours.kind(kind), "size": 11},
+            "font": {"color": scene.colours.kind(kind), "size": 12, "weight": 600},
         })  # fmt: skip
     layout["xaxis"]["anchor"] = f"y{len(kinds)}" if len(kinds) > 1 else "y"
     layout["annotations"], layout["margin"]["t"] = notes, 24
@@ -176,7 +176,9 @@ def confidence(scene: Scene) -> Chart:
         return "–" if value is None else f"{value:.3f}"
 
     data = _lines(scene, [(item, _means(item, "confidence")) for item in rows], show)
-    layout = layout_of(scene, yaxis={"range": [0, 1], "rangemode": "normal", "tickformat": ".1f"})
+    least = min((v for one in data for v in one["y"] if v is not None), default=0.5)
+    bottom = max(0.0, min(0.8, least - 0.05))
+    layout = layout_of(scene, yaxis={"range": [bottom, 1], "rangemode": "normal", "tickformat": ".2f"})
     empty = "" if any(v is not None for one in data for v in one["y"]) else "No model has reported its confidence."
     return Chart("confidence", "Confidence", f"mean, {scene.per}", {"data": data, "layout": layout}, empty)
 

@@ -17,7 +17,10 @@ from stream_monitor.charts.figure import (
 )
 from stream_monitor.charts.over_time import QUANTILES
 
-_TICKS_MS = (0.1, 1, 10, 100, 1000, 10_000, 60_000, 600_000, 3_600_000, 36_000_000, 360_000_000)
+_TICKS = {
+    0.1: "0.1 ms", 1: "1 ms", 10: "10 ms", 100: "100 ms", 1000: "1 s", 10_000: "10 s", 60_000: "1 min",
+    600_000: "10 min", 3_600_000: "1 h", 36_000_000: "10 h", 360_000_000: "100 h",
+}  # fmt: skip
 _TALLEST = 2 * LINES
 
 
@@ -43,8 +46,8 @@ def share(scene: Scene) -> Chart:
         legend={"orientation": "v", "x": 0.52, "y": 0.5, "yanchor": "middle", "itemclick": False,
                 "itemdoubleclick": False},
         annotations=[{
-            "text": f"<b>{short(whole)}</b><br>log records", "x": 0.23, "y": 0.5, "xref": "paper", "yref": "paper",
-            "xanchor": "center", "yanchor": "middle", "showarrow": False, "font": {"size": 13},
+            "text": f"{short(whole)}<br>log records", "x": 0.23, "y": 0.5, "xref": "paper", "yref": "paper",
+            "xanchor": "center", "yanchor": "middle", "showarrow": False, "font": {"size": 14, "weight": 600},
         }],
     )  # fmt: skip
     for axis in ("xaxis", "yaxis"):
@@ -81,7 +84,7 @@ def latency_by(scene: Scene) -> Chart:
     )  # fmt: skip
     layout["xaxis"] = {
         **layout["yaxis"], "type": "log", "autorange": True, "showgrid": True, "rangemode": "normal",
-        "tickvals": list(_TICKS_MS), "ticktext": ["0.1 ms", *(span(tick) for tick in _TICKS_MS[1:])],
+        "tickvals": list(_TICKS), "ticktext": list(_TICKS.values()),
     }  # fmt: skip
     said = "box p25–p75, whiskers p5–p95, diamond p99, in the whole range"
     return Chart(

@@ -63,6 +63,12 @@ function place(chart, opened) {
   return made;
 }
 
+/** On a phone a long legend takes the chart's place: the table below has the names. */
+function narrow(chart, layout) {
+  if (chart.name === "volume") layout.showlegend = false;
+  if (chart.name === "share") layout.legend = { ...layout.legend, x: 0.5, font: { ...layout.legend.font, size: 10 } };
+}
+
 const onceMore = new WeakSet();
 
 function plot(at, chart, opened) {
@@ -79,6 +85,7 @@ function plot(at, chart, opened) {
   const layout = { ...chart.figure.layout };
   if (layout.height && chart.name !== "volume") div.style.height = `${layout.height}px`;
   delete layout.height;
+  if (div.clientWidth < 480) narrow(chart, layout);
   window.Plotly.react(div, chart.figure.data, layout, { displayModeBar: false, responsive: true, doubleClick: false });
   div.setAttribute("role", "img");
   div.setAttribute("aria-label", `${chart.title}, ${chart.said}`);
@@ -93,18 +100,31 @@ function plot(at, chart, opened) {
   }
 }
 
+let round = 0;
+
+/** Draw them one after the other; between two the page answers. False where plotly.js is not there yet. */
 export function charts(board, opened) {
   if (!window.Plotly || !board.charts) return false;
   const room = $("charts");
   const names = new Set(board.charts.map((chart) => chart.name));
   for (const old of [...room.children]) if (!names.has(old.dataset.name)) old.remove();
-  board.charts.forEach((chart, n) => {
+  const places = board.charts.map((chart, n) => {
     const at = place(chart, opened);
     if (room.children[n] !== at) room.insertBefore(at, room.children[n] || null);
-    plot(at, chart, opened);
-    if (at.querySelector("details").open) keepFocus(() => table(at, opened));
+    return at;
   });
+  const cells = places.length + 1; // volume takes two
+  places.forEach((at, n) => at.classList.toggle("wide", n === places.length - 1 && cells % 2 === 1));
+  round += 1;
+  next(board, places, 0, round, opened);
   return true;
+}
+
+function next(board, places, n, mine, opened) {
+  if (n >= places.length || mine !== round) return;
+  plot(places[n], board.charts[n], opened);
+  if (places[n].querySelector("details").open) table(places[n], opened);
+  setTimeout(() => next(board, places, n + 1, mine, opened), 0);
 }
 
 /** A chart's numbers, the latest step first; a step's time opens its log records. */
@@ -115,7 +135,10 @@ function table(at, opened) {
   const first = traces[0] || {};
   const isTimes = first.x && first.x.length && first.x[0] > 1e11 && first.orientation !== "h";
   const rows = isTimes ? steps(traces, at.chart, opened) : shares(traces);
+  const focused = room.contains(document.activeElement) ? document.activeElement.textContent : null;
   room.replaceChildren(el("table", {}, ...rows));
+  const again = focused && [...room.querySelectorAll("button")].find((button) => button.textContent === focused);
+  if (again) again.focus({ preventScroll: true });
 }
 
 const plain = (text) => (text || "").replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");

@@ -1,0 +1,32 @@
+"""schemathesis over the OpenAPI document: whatever it asks, no 5xx, and answers are as the document says."""
+
+from __future__ import annotations
+
+import hypothesis
+import pytest
+import schemathesis
+
+from tests.web.serving import served, wait
+
+
+@pytest.fixture(scope="session")
+def api():
+    with served() as (address, _):
+        wait(f"{address}/readyz")
+        # the stream has no end: test_stream.py reads it
+        yield schemathesis.openapi.from_url(f"{address}/api/v1/openapi.json").exclude(path="/api/v1/stream")
+
+
+schema = schemathesis.pytest.from_fixture("api")
+
+
+@schema.parametrize()
+@hypothesis.settings(
+    max_examples=150, deadline=None, suppress_health_check=list(hypothesis.HealthCheck), derandomize=True
+)
+def test_whatever_is_asked(case):
+    case.call_and_validate(
+        excluded_checks=[schemathesis.checks.CHECKS.get_one("unsupported_method")]
+        if "unsupported_method" in schemathesis.checks.CHECKS.get_all_names()
+        else []
+    )
