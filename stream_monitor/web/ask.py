@@ -30,7 +30,7 @@ Sort = Literal[
 
 RESOLUTION_MS = dict(zip(get_args(Resolution), STEPS_MS, strict=True))
 MOST_STEPS = 5_000
-MOST_PICKED = 200
+MOST_PICKED = 40
 
 From = Annotated[
     str,

@@ -283,6 +283,7 @@ def test_keyboard_only(page):
     expect(page.locator("#series tbody tr")).to_have_count(1)
     page.focus(".chart[data-name=volume] summary")
     page.keyboard.press("Enter")
+    expect(page.locator(".chart[data-name=volume] table button").first).to_be_visible()
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")

@@ -1,10 +1,14 @@
-"""schemathesis over the OpenAPI document: whatever it asks, no 5xx, and answers are as the document says."""
+"""schemathesis over the OpenAPI document: whatever it asks, no 5xx, and answers are as the document says.
+
+One check is left out: that whatever fits the parameters' types is taken. A range has rules that types don't say.
+"""
 
 from __future__ import annotations
 
 import hypothesis
 import pytest
 import schemathesis
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.web.serving import served, wait
 
@@ -22,11 +26,7 @@ schema = schemathesis.pytest.from_fixture("api")
 
 @schema.parametrize()
 @hypothesis.settings(
-    max_examples=150, deadline=None, suppress_health_check=list(hypothesis.HealthCheck), derandomize=True
+    max_examples=25, deadline=None, suppress_health_check=list(hypothesis.HealthCheck), derandomize=True
 )
 def test_whatever_is_asked(case):
-    case.call_and_validate(
-        excluded_checks=[schemathesis.checks.CHECKS.get_one("unsupported_method")]
-        if "unsupported_method" in schemathesis.checks.CHECKS.get_all_names()
-        else []
-    )
+    case.call_and_validate(excluded_checks=[positive_data_acceptance])

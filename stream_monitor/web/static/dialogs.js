@@ -99,7 +99,7 @@ export async function logs(view, board, { at, names: chosen, label }) {
   $("logs-list").replaceChildren();
   $("logs").showModal();
   const range = board.range;
-  const asked = { ...view, c: chosen && chosen.length ? chosen.slice(0, 100) : view.c };
+  const asked = { ...view, c: chosen && chosen.length ? chosen.slice(0, 40) : view.c };
   try {
     const found = await ask(route("logs", asked, { at, resolution: range.resolution }));
     $("logs-list").replaceChildren(...found.logs.map(entry));
