@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from stream_monitor.board.cards import UNITS
+from stream_monitor.board.cards import unit_of
 from stream_monitor.board.item import Item
 from stream_monitor.board.steps import LATENCY, error_steps, latency_lines, latency_steps, merged_steps
 from stream_monitor.board.words import percent, short, span
@@ -51,7 +51,7 @@ def volume(scene: Scene) -> Chart:
             colour = scene.colours.dim if members is rest else _shade(scene, kind, n, len(kinds))
             data.append(line_of(scene, name, values, colour, short, yaxis=f"y{number}", meta=meta_of(members)))
         notes.append({
-            "text": f"{kind} {UNITS.get(kind, 'records')}", "x": 0, "y": top, "xref": "paper",
+            "text": f"{kind} {unit_of(scene.view.totals[kind].kind)}", "x": 0, "y": top, "xref": "paper",
             "yref": "paper", "xanchor": "left", "yanchor": "bottom", "showarrow": False,
             "font": {"color": scene.colours.kind(kind), "size": 12, "weight": 600},
         })  # fmt: skip

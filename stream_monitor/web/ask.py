@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
 from fastapi import Query as Parameter
+from pydantic import AfterValidator, WithJsonSchema
 
 from stream_monitor.board.name import series_of
 from stream_monitor.board.when import LEAST_MS, MOST_MS, When, moment_of
@@ -19,7 +20,6 @@ from stream_monitor.feed import Feed
 from stream_monitor.kinds import KINDS
 from stream_monitor.web.problem import ProblemError
 
-Kind = Literal["airflow", "kafka", "ml"]
 Resolution = Literal["1m", "5m", "15m", "1h", "6h", "1d"]
 Theme = Literal["light", "dark"]
 Sort = Literal[
@@ -27,6 +27,15 @@ Sort = Literal[
     "confidence_mean", "drift", "-entity", "-kind", "-status", "-records", "-volume", "-error_rate", "-mean_ms",
     "-p50_ms", "-p95_ms", "-p99_ms", "-lag", "-confidence_mean", "-drift",
 ]  # fmt: skip
+
+
+def _kind(name: str) -> str:
+    if name not in KINDS:
+        raise ValueError(f"no kind of log is called so; there are {', '.join(KINDS)}")
+    return name
+
+
+Kind = Annotated[str, AfterValidator(_kind), WithJsonSchema({"type": "string", "enum": list(KINDS)})]
 
 RESOLUTION_MS = dict(zip(get_args(Resolution), STEPS_MS, strict=True))
 MOST_STEPS = 5_000

@@ -295,6 +295,6 @@ CSV: dict[int | str, dict[str, Any]] = {
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "`board`: a snapshot with `charts`. `state`: how the feed is, when that changes.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {}},
     }
 }
