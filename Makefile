@@ -107,6 +107,16 @@ shipping-outage: $(DEV) ## the broker away for two minutes under 5,000 logs/s fr
 bench-shipping: $(DEV) ## what a log call costs with the broker up and down
 	$(BIN)/python -m bench.shipping
 
+# --- The web view -------------------------------------------------------------------------------
+WEB = $(VENV)/.web-ready
+.PHONY: test-web bench-web
+test-web: $(WEB)   ## the page in a real Chromium (Debian's), axe-core, schemathesis, the notebook
+	@command -v chromium >/dev/null || { echo "needs: apt-get install chromium" >&2; exit 1; }
+	$(BIN)/python -m pytest -q tests/web/browser.py tests/web/fuzz.py tests/web/notebook.py
+
+bench-web: $(WEB)  ## thirty days of 100 series, fifty listeners, one that does not read, on Apache Kafka
+	$(BIN)/python -m bench.web
+
 lint: $(DEV)       ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -129,6 +139,7 @@ lock:              ## write requirements/*.txt anew (hashes, no index line)
 	.cache/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra notify pyproject.toml -o requirements/notify.txt
 	.cache/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements/dev.txt
 	.cache/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/docs.in -o requirements/docs.txt
+	.cache/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra web pyproject.toml -o requirements/web.txt
 
 clean:             ## remove what make made
 	rm -rf $(VENV) .cache dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -141,6 +152,10 @@ $(RUN): requirements/run.txt | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements/run.txt
 	printf '%s\n' "$(CURDIR)" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/stream_monitor_checkout.pth"
 	printf '#!/bin/sh\nexec "%s" -m stream_monitor "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/stream-monitor && chmod +x $(BIN)/stream-monitor
+	touch $@
+
+$(WEB): requirements/web.txt $(DEV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements/web.txt
 	touch $@
 
 $(DEV): requirements/dev.txt $(RUN)

@@ -187,6 +187,22 @@ def tui(serve: bool, host: str | None, port: int | None, **flags: Any) -> int:
 
 @cli.command()
 @connection_options
+@click.option("--known-components", help="airflow:dag/task,kafka:group/topic,…  [those seen in the range]")
+@click.option("--host", "web_host", help="Where it listens.  [127.0.0.1]")
+@click.option("--port", "web_port", type=click.IntRange(1, 65535), help="[8080]")
+@click.option("--allow-host", "web_allow_host", help="Names by which it is reached, separated by commas.")
+@click.option(
+    "--insecure", "web_insecure", is_flag=True, default=None, help="Beyond this machine without a token."
+)
+def web(**flags: Any) -> int:
+    """The dashboard for browsers, and its API. It reads; it writes nothing to Kafka."""
+    from stream_monitor import web as room
+
+    return room.run(_settings(**flags), on_signals())
+
+
+@cli.command()
+@connection_options
 @click.option("--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option(
     "--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="The newest ones."

@@ -227,6 +227,26 @@ class Settings(BaseModel):
         Field(description="Root of the log files that the configurations in `logging/` write"),
     ] = Path("logs")
 
+    # --- The web view ----------------------------------------------------------------------------
+    web_host: Annotated[str, Field(min_length=1, description="Where `web` listens")] = "127.0.0.1"
+    web_port: Annotated[int, Field(ge=1, le=65535, description="Of `web`")] = 8080
+    web_token: Annotated[
+        SecretStr | None,
+        Field(min_length=16, description="Who knows it may use `web`; needed beyond this machine"),
+    ] = None
+    web_token_file: Annotated[Path | None, Field(description="A file that holds `web_token`")] = None
+    web_insecure: Annotated[
+        bool, Field(description="`web` listens beyond this machine, and everybody who reaches it may use it")
+    ] = False
+    web_allow_host: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_split),
+        Field(description="Names by which `web` is reached, besides addresses, localhost and this machine's name"),
+    ] = ()
+    web_clients: Annotated[
+        int, Field(ge=1, le=10_000, description="Browsers that may listen to `web` at a time")
+    ] = 200
+
     # --- Views -----------------------------------------------------------------------------------
     known_components: Annotated[
         tuple[str, ...],

@@ -60,8 +60,13 @@ def gather(
     given = Given(file=path)
     _take(given, from_file, {name: f"{name} in {path}" for name in from_file})
     _take(given, from_environment, {name: variable(name) for name in from_environment})
-    _take(given, from_flags, {name: f"--{name.replace('_', '-')}" for name in from_flags})
+    _take(given, from_flags, {name: flag(name) for name in from_flags})
     return given
+
+
+def flag(name: str) -> str:
+    """The flag of a setting; those of `web` leave its name out."""
+    return f"--{name.removeprefix('web_').replace('_', '-')}"
 
 
 def variable(name: str) -> str:

@@ -109,6 +109,26 @@ def test_history_then_what_comes_then_the_past(broker, make_settings):
         wait_for(lambda: any(labels[0] == "new" for _, labels in feed.view(query).series), 10)
 
 
+def test_two_ranges_are_looked_at_at_once(embedded, make_settings, monkeypatch):
+    """Minutes and hours, each asked for again and again while what nobody asks for is forgotten."""
+    settings, now = make_settings(embedded), now_ms()
+    values = values_of(pipeline_until(now, 8.0, 1.0), now_ms=now)
+    publish(settings, values)
+    fixed = FixedFeed(values, clock=lambda: now)
+    monkeypatch.setattr("stream_monitor.feed.live._TIDY_S", 0.1)
+    queries = (
+        Query(Range(window_start(now - HOUR_MS), now), MINUTE_MS),
+        Query(Range(window_start(now - 7 * HOUR_MS, HOUR_MS), now), HOUR_MS),
+    )
+    with LiveFeed(settings) as feed:
+        live(feed)
+        for query in queries * 2:
+            assert numbers(answer(feed, query)) == numbers(fixed.view(query))
+        for _ in range(20):
+            time.sleep(0.05)
+            assert all(feed.view(query).complete for query in queries)
+
+
 def test_days_hours_and_minutes_make_one_range(embedded, make_settings):
     """Thirty hours: a day's row, hours' rows, the minutes since; the same numbers as all minutes."""
     settings, now = make_settings(embedded), now_ms()

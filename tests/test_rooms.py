@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "stream_monitor"
 FILES = sorted(PACKAGE.rglob("*.py"))
-VIEWS = ("report", "tui", "web", "exporters", "feed", "dlq.py", "doctor")
+VIEWS = ("board", "charts", "report", "tui", "web", "exporters", "feed", "dlq.py", "doctor")
 
 
 def imports(path):
@@ -47,6 +47,11 @@ class TestEveryFile:
     def test_views_do_not_know_the_worker(self, path):
         if room(path) in VIEWS:
             assert not [name for name in imports(path) if name.startswith("stream_monitor.worker")]
+
+    def test_dashboards_do_not_know_each_other(self, path):
+        others = {"tui": ("web",), "web": ("tui",), "board": ("tui", "web"), "charts": ("tui", "web")}
+        for other in others.get(room(path), ()):
+            assert not [name for name in imports(path) if name.startswith(f"stream_monitor.{other}")]
 
     def test_shipping_lives_in_other_peoples_processes(self, path):
         if room(path) == "shipping" and path.name not in ("ship.py", "records.py"):

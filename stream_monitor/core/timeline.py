@@ -10,7 +10,7 @@ twice. What a part costs to decode is paid when somebody asks for its aggregate,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -202,28 +202,44 @@ class LineView:
         return self._whole
 
 
+class _Kept:
+    """What a line keeps of one length of steps, so that questions in other steps do not cost it."""
+
+    __slots__ = ("closed", "parts")
+
+    def __init__(self) -> None:
+        self.parts: dict[int, Part | None] = {}
+        self.closed: dict[int, _Closed] = {}
+        """By where the first step begins; the oldest leaves when there are more than RANGES."""
+
+
+RANGES = 2
+"""Ranges in the same steps that are kept: several people look at one feed."""
+
+
 class Line:
     """What has parts in time. `over` gives a view of a range; `touch` says that something changed."""
 
-    __slots__ = ("_closed", "_parts", "_step_ms", "kind", "labels")
+    __slots__ = ("_kept", "kind", "labels")
 
     def __init__(self, kind: Kind, labels: tuple[str, ...]) -> None:
         self.kind = kind
         self.labels = labels
-        self._parts: dict[int, Part | None] = {}
-        self._step_ms = 0
-        self._closed: _Closed | None = None
+        self._kept: dict[int, _Kept] = {}
+        """By the length of a step."""
 
     def over(self, within: Range, step_ms: int, *, live: bool) -> LineView | None:
         """The range in steps; None where it holds nothing. `live`: nothing is known of what comes after it."""
         first = within.from_ms - within.from_ms % step_ms
         cut = max(first, within.to_ms - within.to_ms % step_ms - (TAIL - 1) * step_ms)
         limit_ms = None if live else within.to_ms
-        closed = self._closed
-        if closed is None or (closed.first_ms, closed.cut_ms) != (first, cut) or self._step_ms != step_ms:
-            self._keep(first, step_ms)
+        kept = self._kept_of(step_ms).closed
+        closed = kept.get(first)
+        if closed is None or closed.cut_ms != cut:
             parts = [self.part(start, step_ms, limit_ms) for start in range(first, cut, step_ms)]
-            closed = self._closed = _Closed(first, cut, parts)
+            closed = kept[first] = _Closed(first, cut, parts)
+            if len(kept) > RANGES:
+                del kept[next(iter(kept))]
         tail = [self.part(start, step_ms, limit_ms) for start in range(cut, within.to_ms, step_ms)]
         view = LineView(self.kind, self.labels, closed, tail)
         return view if view.sums.records or view.last_ms is not None else None
@@ -232,34 +248,40 @@ class Line:
         """The step's part. `limit_ms`: windows that begin there or later, or reach beyond, are left out."""
         if limit_ms is not None and start_ms + step_ms > limit_ms:
             return self._made(start_ms, step_ms, limit_ms)
-        if self._step_ms != step_ms:
-            self._keep(start_ms, step_ms)
+        parts = self._kept_of(step_ms).parts
         try:
-            return self._parts[start_ms]
+            return parts[start_ms]
         except KeyError:
-            part = self._parts[start_ms] = self._made(start_ms, step_ms, start_ms + step_ms)
+            part = parts[start_ms] = self._made(start_ms, step_ms, start_ms + step_ms)
             return part
 
     def touch(self, start_ms: int) -> None:
         """A window that begins there has changed."""
-        if self._step_ms:
-            self._parts.pop(start_ms - start_ms % self._step_ms, None)
-        if self._closed is not None and start_ms < self._closed.cut_ms:
-            self._closed = None
+        for step_ms, kept in self._kept.items():
+            kept.parts.pop(start_ms - start_ms % step_ms, None)
+            if any(start_ms < closed.cut_ms for closed in kept.closed.values()):
+                kept.closed = {f: closed for f, closed in kept.closed.items() if closed.cut_ms <= start_ms}
 
     def forget(self) -> None:
         """Windows have been taken away."""
-        self._parts.clear()
-        self._closed = None
+        self._kept.clear()
 
-    def _keep(self, first_ms: int, step_ms: int) -> None:
-        """Of the parts those that a range from there on may need."""
-        if self._step_ms != step_ms:
-            self._parts.clear()
-            self._closed = None
-            self._step_ms = step_ms
-        for start in [start for start in self._parts if start < first_ms]:
-            del self._parts[start]
+    def trim(self, from_ms: Mapping[int, int]) -> None:
+        """Keep the steps of these lengths, from these times on; they are what is still asked for."""
+        for step_ms, kept in list(self._kept.items()):
+            first = from_ms.get(step_ms)
+            if first is None:
+                del self._kept[step_ms]
+                continue
+            kept.closed = {start: closed for start, closed in kept.closed.items() if start >= first}
+            for start in [start for start in kept.parts if start < first]:
+                del kept.parts[start]
+
+    def _kept_of(self, step_ms: int) -> _Kept:
+        kept = self._kept.get(step_ms)
+        if kept is None:
+            kept = self._kept[step_ms] = _Kept()
+        return kept
 
     def _made(self, start_ms: int, step_ms: int, end_ms: int) -> Part | None:
         parts = list(self._within(start_ms, step_ms, end_ms))

@@ -8,6 +8,7 @@ step = 1 d    days, the hours since the newest day, the minutes since the newest
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 from stream_monitor.core.view import Query
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
@@ -32,6 +33,14 @@ _NEVER = math.inf
 def base_size(step_ms: int) -> int:
     """The longest windows that a step is made of."""
     return DAY_MS if step_ms >= DAY_MS else HOUR_MS if step_ms >= HOUR_MS else MINUTE_MS
+
+
+def starts_of(queries: Iterable[Query]) -> dict[int, int]:
+    """By the length of a step: where the first one begins that is asked for."""
+    found: dict[int, int] = {}
+    for query in queries:
+        found[query.step_ms] = min(query.from_ms, found.get(query.step_ms, query.from_ms))
+    return found
 
 
 class Fill:
@@ -85,19 +94,21 @@ class Fill:
         """The newest window that every kind with such windows has in the partition."""
         return min(self._newest.get((size_ms, partition), {}).values(), default=otherwise_ms)
 
-    def forget(self, query: Query, now_ms: int) -> None:
-        """Let the store forget what neither this query nor a later one like it needs."""
-        bound_ms = query.from_ms - _SLACK_MS
-        if base_size(query.step_ms) == MINUTE_MS:
-            self._store.drop_before(bound_ms, bound_ms, bound_ms)
-            self._leave(MINUTE_MS, bound_ms)
-        else:
-            recent_ms = window_start(now_ms, HOUR_MS) - HOUR_MS
-            self._store.drop_before(bound_ms, bound_ms, bound_ms)
+    def forget(self, queries: Sequence[Query], now_ms: int) -> None:
+        """Let the store forget what none of these queries needs, nor a later one like them."""
+        oldest_ms = min(query.from_ms for query in queries) - _SLACK_MS
+        recent_ms = window_start(now_ms, HOUR_MS) - HOUR_MS
+        minutes = [query.from_ms - _SLACK_MS for query in queries if base_size(query.step_ms) == MINUTE_MS]
+        if len(minutes) < len(queries):  # hours stand for the minutes that they hold, but where minutes are shown
+            recent_ms = min([recent_ms, *minutes])
             self._store.drop_covered(recent_ms)
-            self._leave(MINUTE_MS, max(bound_ms, recent_ms))
-        self._leave(HOUR_MS, bound_ms)
-        self._leave(DAY_MS, bound_ms)
+            self._leave(MINUTE_MS, max(oldest_ms, recent_ms))
+        else:
+            self._leave(MINUTE_MS, oldest_ms)
+        self._store.drop_before(oldest_ms, oldest_ms, oldest_ms)
+        self._leave(HOUR_MS, oldest_ms)
+        self._leave(DAY_MS, oldest_ms)
+        self._store.trim(starts_of(queries))
 
     def _leave(self, size_ms: int, bound_ms: int) -> None:
         self._covered[size_ms] = [max(c, bound_ms) for c in self._covered[size_ms]]
@@ -138,4 +149,5 @@ class PastFill:
         if goes_on:
             self._from_ms = query.from_ms
             self._store.drop_before(query.from_ms, query.from_ms, query.from_ms)
+            self._store.trim(starts_of([query]))
         return self._store

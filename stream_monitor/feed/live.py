@@ -40,6 +40,9 @@ _TIDY_S = 30.0
 _LEAVE_S = 2.0
 """The thread may wait for a broker that is away; it ends with the process."""
 _ALERTS_MS = 30 * DAY_MS
+ASKED_S = 330.0
+"""A range is kept for this long after it was last asked for: somebody may look at it every five minutes."""
+_MOST_ASKED = 32
 _SKEW_SEEN_S = 15.0
 """A skew is reported for this long after it was last seen."""
 
@@ -96,7 +99,9 @@ class LiveFeed:
         self._fill: Fill | None = None
         self._past: PastFill | None = None
         now = clock()
-        self._query = Query(Range(now - HOUR_MS, now), MINUTE_MS)
+        self._asked: dict[tuple[int, int], tuple[Query, float]] = {}
+        """Live queries by step and length, and when each was last asked: all of them are answered."""
+        self._ask(Query(Range(now - HOUR_MS, now), MINUTE_MS))
         self._past_query: Query | None = None
         self._state = FeedState("connecting", now)
         self._skew: tuple[int | None, float] = (None, 0.0)
@@ -159,7 +164,8 @@ class LiveFeed:
         """The answer as of now; what is missing is read meanwhile."""
         fill, past = self._fill, self._past
         if query.live:
-            self._query, self._past_query = query, None
+            self._ask(query)
+            self._past_query = None
             view = self._store.view(query)
             view.complete = fill is not None and fill.can_answer(query)
             return view
@@ -169,6 +175,18 @@ class LiveFeed:
         view = self._past_store.view(query)
         view.complete = past is not None and past.can_answer(query)
         return view
+
+    def _ask(self, query: Query) -> None:
+        """Remember it. A new dictionary each time: the thread reads it meanwhile."""
+        now = time.monotonic()
+        kept = {place: seen for place, seen in self._asked.items() if now - seen[1] < ASKED_S}
+        place = (query.step_ms, query.range.to_ms - query.from_ms)
+        newest = sorted({**kept, place: (query, now)}.items(), key=lambda pair: -pair[1][1])
+        self._asked = dict(newest[:_MOST_ASKED])
+
+    @property
+    def _wanted_queries(self) -> list[Query]:
+        return [query for query, _ in self._asked.values()]
 
     # --- The thread -------------------------------------------------------------------------------
 
@@ -205,8 +223,11 @@ class LiveFeed:
             self._store = store
             self._enter("loading")
         fill = Fill(reader, store)
-        fill.read(self._query)
-        fill.read_live(self._query, self.now_ms())
+        queries = self._wanted_queries
+        for query in queries:
+            if not fill.can_answer(query):
+                fill.read(query)
+        fill.read_live(min(queries, key=lambda query: query.from_ms), self.now_ms())
         since = [self.now_ms() - _ALERTS_MS] * reader.partitions(ALERTS)
         for _, values in reader.before(ALERTS, since):
             store.take_alerts(values)
@@ -237,7 +258,7 @@ class LiveFeed:
                 heard = time.monotonic()
             if now - tidied > _TIDY_S:
                 assert self._fill is not None
-                self._fill.forget(self._query, self.now_ms())
+                self._fill.forget(self._wanted_queries, self.now_ms())
                 tidied = now
 
     def _probe(self, reader: Reader, failed: int) -> int:
@@ -251,12 +272,13 @@ class LiveFeed:
         return 0
 
     def _read_what_is_wanted(self) -> None:
-        fill, past, query, past_query = self._fill, self._past, self._query, self._past_query
+        fill, past, past_query = self._fill, self._past, self._past_query
         assert fill is not None
         assert past is not None
-        if not fill.can_answer(query):
-            fill.read(query)
-            self._version += 1
+        for query in self._wanted_queries:
+            if not fill.can_answer(query):
+                fill.read(query)
+                self._version += 1
         if past_query is not None and not (fill.can_answer(past_query) or past.can_answer(past_query)):
             self._past_store = past.read(past_query)
             self._version += 1

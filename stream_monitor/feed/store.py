@@ -112,6 +112,12 @@ class Store:
                     self._totals[series[0]].forget()
                     self._chosen = (None, {})
 
+    def trim(self, from_ms: Mapping[int, int]) -> None:
+        """Of what was put together keep the steps of these lengths, from these times on."""
+        with self.lock:
+            for line in (*self._series.values(), *self._totals.values(), *self._chosen[1].values()):
+                line.trim(from_ms)
+
     def drop_covered(self, before_ms: int) -> None:
         """Forget the minutes of hours that have their own row and end before this time."""
         with self.lock:

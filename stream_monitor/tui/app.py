@@ -16,18 +16,18 @@ from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
 
 from stream_monitor import wire
+from stream_monitor.board import export
+from stream_monitor.board.item import Item, Place
+from stream_monitor.board.places import places_in
+from stream_monitor.board.when import INTERVALS_S, RANGES_MS, length_of, moment_of
+from stream_monitor.board.words import length, moment
 from stream_monitor.errors import MonitorError
-from stream_monitor.tui import export
 from stream_monitor.tui.ask import Ask, Help
-from stream_monitor.tui.board import places_in
 from stream_monitor.tui.dashboard import Dashboard
-from stream_monitor.tui.item import Item, Place
 from stream_monitor.tui.palette import DARK, LIGHT
 from stream_monitor.tui.pane import TABS, TITLES, AlertsPane, KindPane, LogsPane, columns_of
 from stream_monitor.tui.raw import RawScreen, described, pretty
 from stream_monitor.tui.table import Table
-from stream_monitor.tui.text import length, moment
-from stream_monitor.tui.when import INTERVALS_S, RANGES_MS, length_of, moment_of
 from stream_monitor.tui.widget import Panel
 
 

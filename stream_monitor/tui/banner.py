@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from rich.style import Style
 
+from stream_monitor.board.when import When
+from stream_monitor.board.words import ago, clock, length, moment, range_words, span
 from stream_monitor.feed import FeedState
-from stream_monitor.tui.board import Board, range_words
+from stream_monitor.tui.board import Board
 from stream_monitor.tui.palette import Palette
 from stream_monitor.tui.pane import TABS, TITLES
-from stream_monitor.tui.text import ago, clean, clock, length, moment, span
-from stream_monitor.tui.when import When
+from stream_monitor.tui.text import clean
 from stream_monitor.tui.widget import Word
 
 Words = tuple[list[Word], list[Word]]

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from rich.segment import Segment
 from rich.style import Style
 
+from stream_monitor.board.words import DASH
 from stream_monitor.tui.canvas import EIGHTHS, Canvas, Line, bar, runs, squeeze
 from stream_monitor.tui.drawing import Axis, Bands, Bars, Curve, Drawing, Lines, Shares, Stack, Values
 from stream_monitor.tui.palette import Palette
-from stream_monitor.tui.text import DASH, clean, fit
+from stream_monitor.tui.text import clean, fit
 
 
 def draw(drawing: Drawing, width: int, height: int, palette: Palette, cursor: int | None = None) -> list[Line]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from stream_monitor import wire
+from stream_monitor.board.item import Item, Place
+from stream_monitor.board.words import DASH, ago, clock, day, percent, short, span
 from stream_monitor.kinds import Row
 from stream_monitor.tui.canvas import spark
-from stream_monitor.tui.item import Item, Place
 from stream_monitor.tui.palette import MARKS, Palette
 from stream_monitor.tui.table import Cell, Column
-from stream_monitor.tui.text import DASH, ago, clean, clock, day, percent, short, span
+from stream_monitor.tui.text import clean
 
 _LEVELS = {"failing": 0, "lagging": 1, "warning": 2, "stale": 3, "ok": 4}
 

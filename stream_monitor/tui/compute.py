@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from stream_monitor.board.cards import alerts_of, cards_of, items_of
+from stream_monitor.board.places import logs_of
+from stream_monitor.board.when import When
 from stream_monitor.core.metric import SeriesId
 from stream_monitor.core.view import Query
 from stream_monitor.feed import Feed
 from stream_monitor.feed.store import warm
-from stream_monitor.tui.board import Board, alerts_of, cards_of, items_of, logs_of
+from stream_monitor.tui.board import Board
 from stream_monitor.tui.pane import KIND_TABS, columns_of
 from stream_monitor.tui.table import ordered
-from stream_monitor.tui.when import When
 
 WARM_S = 0.15
 """How long one round decodes windows that have not been looked at; the rest is for the next rounds."""

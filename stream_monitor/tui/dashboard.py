@@ -14,6 +14,7 @@ from textual import work
 from textual.app import App, ComposeResult
 from textual.widgets import ContentSwitcher, Footer, Input
 
+from stream_monitor.board.when import When
 from stream_monitor.core.metric import SeriesId
 from stream_monitor.core.view import words_of
 from stream_monitor.feed import Feed
@@ -23,7 +24,6 @@ from stream_monitor.tui.compute import Wish, compute
 from stream_monitor.tui.memory import Memory, recall, remember
 from stream_monitor.tui.palette import DARK, LIGHT, Palette, dimmed, palette_of
 from stream_monitor.tui.pane import SORTS, TABS, Pane, pane_of
-from stream_monitor.tui.when import When
 from stream_monitor.tui.widget import Ribbon
 
 TICK_S = 0.1

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stream_monitor.board.cards import unit_of
+from stream_monitor.board.item import Item
+from stream_monitor.board.steps import bands
+from stream_monitor.board.words import ago, length, percent, short, span
 from stream_monitor.core.distribution import BINS
 from stream_monitor.core.timeline import LineView
-from stream_monitor.tui.board import Chart, axis_of, bands, unit_of
+from stream_monitor.tui.board import Chart, axis_of
 from stream_monitor.tui.drawing import Axis, Bands, Bars, Curve, Lines, Share, Shares
-from stream_monitor.tui.item import Item
 from stream_monitor.tui.palette import MARKS, Palette
-from stream_monitor.tui.text import ago, length, percent, short, span
 
 STALE_MS = 300_000
 _PARTITIONS = 5

@@ -7,44 +7,19 @@ from dataclasses import dataclass, replace
 from rich.style import Style
 from textual.theme import Theme
 
-DARK = Theme(
-    name="monitor-dark",
-    primary="#6cb6ff",
-    secondary="#8ddb8c",
-    accent="#f0b45a",
-    warning="#e9b84a",
-    error="#ff7b72",
-    success="#6bc46d",
-    foreground="#d6dee6",
-    background="#14171a",
-    surface="#1a1d21",
-    panel="#262a30",
-    dark=True,
-)
-LIGHT = Theme(
-    name="monitor-light",
-    primary="#0b62c4",
-    secondary="#1a7f37",
-    accent="#a85b00",
-    warning="#9a6700",
-    error="#c62a2f",
-    success="#1a7f37",
-    foreground="#1f2730",
-    background="#f7f8fa",
-    surface="#ffffff",
-    panel="#e6eaef",
-    dark=False,
-)
+from stream_monitor.board.colours import Colours, colours
 
-_KINDS = {
-    True: {"airflow": "#4fc3d9", "kafka": "#f0a35a", "ml": "#c59cf7"},
-    False: {"airflow": "#0b7285", "kafka": "#b04a00", "ml": "#7a3fc0"},
-}
-_SERIES = {
-    True: ("#6cb6ff", "#f0a35a", "#8ddb8c", "#e78fc8", "#d9c75a", "#4fd0c7"),
-    False: ("#0b62c4", "#b04a00", "#1a7f37", "#a3267a", "#7a6400", "#00706a"),
-}
-_BANDS = {True: ("#4c93e6", "#2f5d91", "#243d5c"), False: ("#3d7fd6", "#8fb8ea", "#cfe0f5")}
+
+def _theme(name: str, of: Colours, *, dark: bool) -> Theme:
+    return Theme(
+        name=name, dark=dark, primary=of.primary, secondary=of.secondary, accent=of.accent, warning=of.warning,
+        error=of.error, success=of.success, foreground=of.foreground, background=of.background, surface=of.surface,
+        panel=of.panel,
+    )  # fmt: skip
+
+
+DARK = _theme("monitor-dark", colours(dark=True), dark=True)
+LIGHT = _theme("monitor-light", colours(dark=False), dark=False)
 
 
 @dataclass(frozen=True)
@@ -101,23 +76,23 @@ def palette_of(theme: dict[str, str], *, dark: bool) -> Palette:
         value = theme.get(name, otherwise)
         return value if value.startswith("#") and len(value) == 7 else otherwise
 
-    base = DARK if dark else LIGHT
-    background = colour("background", base.background or "#000000")
-    foreground = colour("foreground", base.foreground or "#ffffff")
-    dim = "#8b98a5" if dark else "#5c6773"
+    base = colours(dark=dark)
+    background = colour("background", base.background)
+    foreground = colour("foreground", base.foreground)
+    dim = base.dim
     return Palette(
         text=Style(color=foreground),
         dim=Style(color=dim),
-        faint=Style(color="#3a4652" if dark else "#c3cad2"),
+        faint=Style(color=base.faint),
         strong=Style(color=foreground, bold=True),
-        ok=Style(color=colour("success", base.success or "")),
-        bad=Style(color=colour("error", base.error or ""), bold=True),
-        warn=Style(color=colour("warning", base.warning or "")),
+        ok=Style(color=colour("success", base.success)),
+        bad=Style(color=colour("error", base.error), bold=True),
+        warn=Style(color=colour("warning", base.warning)),
         head=Style(color=dim, bold=True),
         cursor=Style(bgcolor="#28405c" if dark else "#cfe2fb"),
         cursor_away=Style(bgcolor="#222c38" if dark else "#e6eaef"),
-        bands=tuple(Style(color=c) for c in _BANDS[dark]),  # type: ignore[arg-type]
-        kinds={name: Style(color=c) for name, c in _KINDS[dark].items()},
-        series=tuple(Style(color=c) for c in _SERIES[dark]),
+        bands=tuple(Style(color=c) for c in base.bands),  # type: ignore[arg-type]
+        kinds={name: Style(color=c) for name, c in base.kinds.items()},
+        series=tuple(Style(color=c) for c in base.series),
         background=background,
     )

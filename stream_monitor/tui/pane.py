@@ -10,15 +10,16 @@ from textual.containers import Container, Vertical, VerticalScroll
 from textual.widgets import Static
 
 from stream_monitor import wire
+from stream_monitor.board.item import Item, Place
+from stream_monitor.board.words import moment, short, span
 from stream_monitor.core.timeline import LineView
 from stream_monitor.kinds import KINDS
 from stream_monitor.tui import columns
 from stream_monitor.tui.board import Board, overview_charts
 from stream_monitor.tui.detail import detail_charts
-from stream_monitor.tui.item import Item, Place
 from stream_monitor.tui.palette import MARKS, Palette
 from stream_monitor.tui.table import Column, Table
-from stream_monitor.tui.text import clean, moment, short, span
+from stream_monitor.tui.text import clean
 from stream_monitor.tui.widget import Cards, Panel
 
 KIND_TABS = tuple(KINDS)

@@ -18,12 +18,13 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from stream_monitor import clients
+from stream_monitor.board.item import Place
+from stream_monitor.board.words import clock, moment, span
 from stream_monitor.errors import MonitorError
 from stream_monitor.feed import Excerpt, RawRecord
-from stream_monitor.tui.item import Place
 from stream_monitor.tui.palette import Palette
 from stream_monitor.tui.table import Cell, Column, Table
-from stream_monitor.tui.text import clean, clock, moment, span
+from stream_monitor.tui.text import clean
 from stream_monitor.tui.widget import Ribbon, Word
 
 MOST_CHARS = 20_000

@@ -15,7 +15,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from stream_monitor.tui.board import Card, Chart
+from stream_monitor.board.cards import Card
+from stream_monitor.tui.board import Chart
 from stream_monitor.tui.canvas import Line, spark
 from stream_monitor.tui.chart import draw, plot_left, step_at
 from stream_monitor.tui.palette import Palette

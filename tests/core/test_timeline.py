@@ -106,6 +106,10 @@ def test_what_was_asked_before_changes_no_answer(minutes, step_ms, data):
             step, live = data.draw(st.sampled_from(STEPS_MS)), data.draw(st.booleans())
             line.over(within, step, live=live)
             total.over(within, step, live=live)
+        if data.draw(st.booleans()):
+            kept = data.draw(st.dictionaries(st.sampled_from(STEPS_MS), st.integers(BASE, BASE + 2 * DAY_MS)))
+            line.trim(kept)
+            total.trim(kept)
     to = data.draw(st.integers(1, 2 * 1440)) * MINUTE_MS
     found = [one.over(Range(BASE, BASE + to), step_ms, live=False) for one in (line, other, total)]
     plain = [
@@ -159,6 +163,19 @@ def test_what_does_not_change_is_decoded_once():
     line.over(within, MINUTE_MS, live=True).whole  # noqa: B018
     assert asked == 60
     assert sum(row.asked for row in rows) + newest.asked <= asked + 2
+
+
+def test_two_ranges_in_two_steps_cost_each_other_nothing():
+    """Two people look at one feed: after the first look nothing is decoded again."""
+    rows = [minute(n) for n in range(120)]
+    line = line_of(*rows)
+    for _ in range(3):
+        for length, step_ms in ((HOUR_MS, MINUTE_MS), (2 * HOUR_MS, 5 * MINUTE_MS)):
+            line.over(Range(BASE, BASE + length), step_ms, live=True)._closed.base(ML)
+    assert max(row.asked for row in rows) == 2
+    line.trim({MINUTE_MS: BASE + HOUR_MS})
+    assert list(line._kept) == [MINUTE_MS]
+    assert not line._kept[MINUTE_MS].parts
 
 
 def test_forgotten_windows_are_gone():

@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 
 from stream_monitor import wire
+from stream_monitor.board.cards import alerts_of, cards_of, items_of
+from stream_monitor.board.places import logs_of
+from stream_monitor.board.steps import latency_lines, latency_steps, merged_steps
+from stream_monitor.board.when import When
 from stream_monitor.core.aggregate import merged
 from stream_monitor.core.snapshot import Range
 from stream_monitor.core.status import class_shift
@@ -12,17 +16,7 @@ from stream_monitor.core.view import Query, words_of
 from stream_monitor.core.window import HOUR_MS, MINUTE_MS, window_start
 from stream_monitor.feed.store import warm
 from stream_monitor.kinds import KINDS
-from stream_monitor.tui.board import (
-    alerts_of,
-    cards_of,
-    items_of,
-    latency_lines,
-    latency_steps,
-    logs_of,
-    merged_steps,
-)
 from stream_monitor.tui.compute import Wish, compute
-from stream_monitor.tui.when import When
 from tests.tui.data import NOW, feed, hour
 
 QUERY = Query(Range(window_start(NOW - HOUR_MS), NOW), MINUTE_MS)

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.style import Style
 
+from stream_monitor.board.words import ago, length, percent, short, span
 from stream_monitor.tui.canvas import Canvas, bar, spark, squeeze
 from stream_monitor.tui.chart import draw, nice_top
 from stream_monitor.tui.drawing import Axis, Bands, Bars, Curve, Lines, Share, Shares, Stack
 from stream_monitor.tui.palette import DARK, palette_of
-from stream_monitor.tui.text import ago, clean, fit, length, percent, short, span
+from stream_monitor.tui.text import clean, fit
 
 PALETTE = palette_of({}, dark=True)
 RED = Style(color="red")

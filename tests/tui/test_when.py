@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from stream_monitor.board.when import RANGES_MS, When, length_of, moment_of
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS
-from stream_monitor.tui.when import RANGES_MS, When, length_of, moment_of
 from tests.tui.data import NOW
 
 TODAY = 1_705_276_800_000

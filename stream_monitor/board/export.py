@@ -1,4 +1,4 @@
-"""What a tab shows as CSV (RFC 4180), complete: all its rows, whether in sight or not, in full numbers."""
+"""What is shown as CSV (RFC 4180), complete: all rows, whether in sight or not, in full numbers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from stream_monitor import wire
+from stream_monitor.board.item import Item, Place
 from stream_monitor.report.render_csv import safe_cell
-from stream_monitor.tui.item import Item, Place
 
 SERIES = (
     "kind", "entity", "status", "records", "volume", "errors", "of", "error_rate", "count", "mean_ms", "p50_ms",
@@ -27,7 +27,7 @@ def csv_of(rows: Sequence[Item] | Sequence[wire.AlertRecord] | Sequence[Place], 
     writer.writeheader()
     for row in rows:
         found = (
-            _item(row)
+            row_of(row)
             if isinstance(row, Item)
             else _alert(row)
             if isinstance(row, wire.AlertRecord)
@@ -41,11 +41,11 @@ def _cell(value: Any) -> Any:
     return "" if value is None else safe_cell(value) if isinstance(value, str) else value
 
 
-def _item(item: Item) -> dict[str, Any]:
-    sums, first = item.line.sums, item.line.whole.measures[0]
-    confidence, within = item.confidence, item.view.query
-    times = item.times or (None, None, None)
-    return {
+def row_of(item: Item, *, is_decoded: bool = True) -> dict[str, Any]:
+    """A series by SERIES. `is_decoded` False: what would have to be decoded is None."""
+    sums, within = item.line.sums, item.view.query
+    row: dict[str, Any] = dict.fromkeys(SERIES)
+    row |= {
         "kind": item.kind,
         "entity": item.entity,
         "status": item.status.level,
@@ -54,6 +54,17 @@ def _item(item: Item) -> dict[str, Any]:
         "errors": sums.errors,
         "of": sums.of,
         "error_rate": sums.error_ratio,
+        "last_data": None if item.line.last_ms is None else wire.iso_second(item.line.last_ms),
+        "from": wire.iso_second(within.from_ms),
+        "to": wire.iso_second(within.range.to_ms),
+    }
+    return row | _decoded(item) if is_decoded else row
+
+
+def _decoded(item: Item) -> dict[str, Any]:
+    first, confidence = item.line.whole.measures[0], item.confidence
+    times = item.times or (None, None, None)
+    return {
         "count": first.count,
         "mean_ms": first.mean,
         "p50_ms": times[0],
@@ -66,9 +77,6 @@ def _item(item: Item) -> dict[str, Any]:
         "confidence_mean": confidence.mean if confidence else None,
         "confidence_p5": confidence.quantile(0.05) if confidence else None,
         "drift": item.drift,
-        "last_data": None if item.line.last_ms is None else wire.iso_second(item.line.last_ms),
-        "from": wire.iso_second(within.from_ms),
-        "to": wire.iso_second(within.range.to_ms),
     }
 
 

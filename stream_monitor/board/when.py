@@ -94,14 +94,15 @@ def length_of(text: str) -> int | None:
 
 
 def moment_of(text: str, now_ms: int) -> int | None:
-    """`now`, `-2h`, `2h ago`, `14:30`, `yesterday 14:30`, `2024-01-15 10:30` → UTC milliseconds; None for others.
+    """`now`, `now-2h`, `-2h`, `2h ago`, `14:30`, `yesterday 14:30`, `2024-01-15 10:30` → UTC milliseconds;
+    None for others.
 
     A time of day is the last one that is past.
     """
     plain = " ".join(text.strip().lower().replace("utc", "").split())
     if plain in ("now", "live"):
         return now_ms
-    back = plain.removeprefix("-").removesuffix(" ago").strip()
+    back = plain.removeprefix("now").removeprefix("-").removesuffix(" ago").strip()
     if not _SPAN.sub("", back).strip() and _SPAN.search(back):
         return now_ms - round(sum(float(number) * _UNIT_MS[unit] for number, unit in _SPAN.findall(back)))
     now = datetime.fromtimestamp(now_ms / 1000, UTC)

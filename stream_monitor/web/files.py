@@ -1,0 +1,98 @@
+"""The page, its modules and plotly.js: read once, served from memory, with tags so that nothing is sent twice."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from fastapi import APIRouter, Request, Response
+
+from stream_monitor.web.problem import ProblemError
+
+HERE = Path(__file__).parent / "static"
+_MEDIA = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_YEAR = "public, max-age=31536000, immutable"
+_STYLE_ID = re.compile(r'getElementById\("([0-9a-f]{64})"\)\)\{var (\w+)=document\.createElement\("style"\)')
+
+files = APIRouter(include_in_schema=False)
+
+
+class File(NamedTuple):
+    """A body, also zipped, and what it is called by its content."""
+
+    body: bytes
+    zipped: bytes
+    tag: str
+    media: str
+
+
+def _file(body: bytes, media: str) -> File:
+    return File(body, gzip.compress(body, 6, mtime=0), hashlib.blake2b(body, digest_size=12).hexdigest(), media)
+
+
+@cache
+def plotly() -> File:
+    """plotly.js, out of the plotly wheel, which is not imported for it."""
+    spec = find_spec("plotly")
+    assert spec is not None
+    assert spec.origin is not None
+    return _file((Path(spec.origin).parent / "package_data" / "plotly.min.js").read_bytes(), "text/javascript")
+
+
+@cache
+def static(name: str) -> File | None:
+    """A file of the page; None where there is none. In the page itself the names that depend on plotly are put in.
+
+    plotly.js puts a style element for its maps into every page, which a strict CSP forbids, unless an element of a
+    certain id is there: one is.
+    """
+    path = HERE / name
+    if path.parent != HERE or path.suffix not in _MEDIA or not path.is_file():
+        return None
+    body = path.read_bytes()
+    if name == "index.html":
+        found = _STYLE_ID.search(plotly().body.decode())
+        body = body.replace(b"{{plotly}}", plotly().tag.encode())
+        body = body.replace(b"{{style}}", (found[1] if found else "no-such-style").encode())
+    return _file(body, _MEDIA[path.suffix])
+
+
+def _send(request: Request, found: File, cache_control: str) -> Response:
+    tag = f'"{found.tag}"'
+    headers = {"ETag": tag, "Cache-Control": cache_control, "Vary": "Accept-Encoding"}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    body = found.body
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        body, headers["Content-Encoding"] = found.zipped, "gzip"
+    return Response(body, media_type=f"{found.media}; charset=utf-8", headers=headers)
+
+
+@files.get("/")
+def index(request: Request) -> Response:
+    """The page."""
+    found = static("index.html")
+    assert found is not None
+    return _send(request, found, "no-cache")
+
+
+@files.get("/static/plotly-{tag}.js")
+def plotly_js(request: Request, tag: str) -> Response:
+    """By its content, so that a browser keeps it."""
+    if tag != plotly().tag:
+        raise ProblemError(404, "no such file")
+    return _send(request, plotly(), _YEAR)
+
+
+@files.get("/static/{name}")
+def page_file(request: Request, name: str) -> Response:
+    """A module, a style, the icon."""
+    found = None if name == "index.html" else static(name)
+    if found is None:
+        raise ProblemError(404, "no such file")
+    return _send(request, found, "no-cache")

@@ -1,0 +1,249 @@
+"""One feed for many browsers: a board is made once for all who look at the same range, again when it changes.
+
+client ──▶ channel (a question, an interval) ──▶ boards, made in one thread ──▶ feed
+  ▲              │
+  └── a queue ◀──┘     bounded; whose queue is full is cut off, and nobody waits for it
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import orjson
+
+from stream_monitor.feed import Feed
+from stream_monitor.web import answer
+from stream_monitor.web.answer import Board
+from stream_monitor.web.ask import Ask
+
+_T = TypeVar("_T")
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.2
+"""How often a channel looks whether something has changed."""
+SETTLE_S = 15.0
+"""How long a question waits for what it needs to be read and decoded."""
+PAST_S = 60.0
+"""How often a range that ended in the past is looked at again: late records correct it."""
+QUEUE = 8
+"""Events that wait for a client."""
+CACHED = 64
+_AGAIN_S = 5.0
+_SLOWLY_S = 1.0
+_BUSY = 3.0
+"""After a board that took long, this many times as long passes until the next."""
+_FRESH_S = 0.5
+_QUIET_S = 10.0
+"""Time passes also where nothing comes: a component grows stale."""
+
+
+class Show(NamedTuple):
+    """How a board is shown: the rows' order, how many of them, the theme of its charts."""
+
+    sort: str = "-records"
+    limit: int = 200
+    dark: bool = False
+
+
+class Rendered(NamedTuple):
+    """A board as JSON."""
+
+    body: bytes
+    is_settled: bool
+    version: int
+    cost_s: float
+    made_s: float
+
+
+@dataclass(eq=False)
+class Client:
+    """One who listens. `is_cut`: it did not keep up."""
+
+    queue: asyncio.Queue[bytes | None]
+    is_cut: asyncio.Event
+
+    def put(self, event: bytes | None) -> None:
+        """Hand it over, None as the last; cut the client off where its queue is full."""
+        try:
+            self.queue.put_nowait(event)
+        except asyncio.QueueFull:
+            self.is_cut.set()
+
+
+def event(name: str, body: bytes) -> bytes:
+    """A server-sent event of one line of JSON."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), body)
+
+
+class Hub:
+    """Boards, and who gets them. All of it belongs to one event loop."""
+
+    def __init__(self, feed: Feed, known: Sequence[str] = (), most_clients: int = 200) -> None:
+        self.feed = feed
+        self.known = tuple(known)
+        self.most_clients = most_clients
+        self.boards = self.cut = 0
+        """Made, and clients cut off, so far."""
+        self.seconds = 0.0
+        self._threads = ThreadPoolExecutor(1, "boards")
+        self._past = asyncio.Lock()
+        self._channels: dict[tuple[Ask, Show, float], _Channel] = {}
+        self._rendered: OrderedDict[tuple[Ask, Show], Rendered] = OrderedDict()
+
+    @property
+    def clients(self) -> int:
+        """How many listen."""
+        return sum(len(channel.clients) for channel in self._channels.values())
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """Work for the one thread that makes boards."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def settled(self, ask: Ask, patience_s: float = SETTLE_S) -> Board:
+        """The board when everything has been read and decoded, or after this time as it is then.
+
+        The feed reads one stretch of the past at a time, so questions about it take turns.
+        """
+        async with contextlib.AsyncExitStack() as turn:
+            if not ask.is_live:
+                await turn.enter_async_context(self._past)
+            deadline = time.monotonic() + patience_s
+            while True:
+                board = await self.run(lambda: answer.board_of(self.feed, ask, self.known))
+                self.boards += 1
+                if (
+                    board.is_settled
+                    or time.monotonic() > deadline
+                    or self.feed.state().phase in ("lost", "connecting")
+                ):
+                    return board
+                await asyncio.sleep(0.0 if board.view.complete else 0.05)
+
+    async def rendered(self, ask: Ask, show: Show) -> Rendered:
+        """The board with its charts as of now, settled or not; the same for all who ask within half a second."""
+        place = (ask, show)
+        known = self._rendered.get(place)
+        if known is not None and known.is_settled and time.monotonic() - known.made_s < _FRESH_S:
+            return known
+        made = await self.run(lambda: self._render(ask, show))
+        self._rendered[place] = made
+        self._rendered.move_to_end(place)
+        while len(self._rendered) > CACHED:
+            self._rendered.popitem(last=False)
+        return made
+
+    def _render(self, ask: Ask, show: Show) -> Rendered:
+        """In the thread."""
+        began, version = time.thread_time(), self.feed.version()
+        board = answer.board_of(self.feed, ask, self.known)
+        whole = answer.snapshot(board, show.sort, show.limit)
+        whole["charts"] = answer.figures(board, dark=show.dark)
+        body = orjson.dumps(whole)
+        cost = time.thread_time() - began
+        self.boards += 1
+        self.seconds += cost
+        return Rendered(body, board.is_settled, version, cost, time.monotonic())
+
+    def state(self) -> bytes:
+        """How the feed is, as JSON."""
+        return orjson.dumps(answer.state(self.feed.state()))
+
+    # --- Who listens ------------------------------------------------------------------------------
+
+    def subscribe(self, ask: Ask, show: Show, every_s: float) -> tuple[Client, Callable[[], None]]:
+        """(a client, what ends its subscription). `every_s` 0: boards only until the first settled one."""
+        client = Client(asyncio.Queue(QUEUE), asyncio.Event())
+        place = (ask, show, every_s)
+        channel = self._channels.get(place)
+        if channel is None:
+            channel = self._channels[place] = _Channel(self, ask, show, every_s)
+        channel.join(client)
+
+        def leave() -> None:
+            if channel.leave(client):
+                self._channels.pop(place, None)
+
+        return client, leave
+
+    def close(self) -> None:
+        """No more boards; streams end."""
+        for channel in list(self._channels.values()):
+            channel.end()
+            for client in channel.clients:
+                client.put(None)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class _Channel:
+    """Those who look at the same thing equally often."""
+
+    def __init__(self, hub: Hub, ask: Ask, show: Show, every_s: float) -> None:
+        self.clients: set[Client] = set()
+        self._hub, self._ask, self._show, self._every_s = hub, ask, show, every_s
+        self._last: bytes | None = None
+        self._task = asyncio.create_task(self._go_on())
+
+    def join(self, client: Client) -> None:
+        self.clients.add(client)
+        client.put(event("state", self._hub.state()))
+        if self._last is not None:
+            client.put(self._last)
+
+    def leave(self, client: Client) -> bool:
+        """True where nobody is left."""
+        self.clients.discard(client)
+        if self.clients:
+            return False
+        self.end()
+        return True
+
+    def end(self) -> None:
+        self._task.cancel()
+
+    def _publish(self, message: bytes) -> None:
+        for client in list(self.clients):
+            client.put(message)
+            if client.is_cut.is_set():
+                self._hub.cut += 1
+                self.clients.discard(client)
+
+    async def _go_on(self) -> None:
+        while True:
+            try:
+                await self._run()
+            except Exception:
+                log.exception("a board failed; again in a while")
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _run(self) -> None:
+        feed, due, made_s, version, said, is_settled = self._hub.feed, 0.0, 0.0, -1, b"", False
+        every = self._every_s if self._ask.is_live or not self._every_s else max(self._every_s, PAST_S)
+        while True:
+            state = self._hub.state() if feed.state().phase != "live" else orjson.dumps(self._key())
+            if state != said:
+                said = state
+                self._publish(event("state", self._hub.state()))
+            now = time.monotonic()
+            may_look = not is_settled or self._every_s
+            has_changed = not is_settled or feed.version() != version or now - made_s > _QUIET_S
+            if may_look and now >= due and has_changed:
+                made = await self._hub.rendered(self._ask, self._show)
+                self._last = event("board", made.body)
+                self._publish(self._last)
+                version, is_settled, made_s = made.version, made.is_settled, made.made_s
+                soon = LOOK_S if feed.state().phase in ("loading", "live") else _SLOWLY_S
+                due = time.monotonic() + max(every if is_settled else soon, _BUSY * made.cost_s)
+            await asyncio.sleep(LOOK_S)
+
+    def _key(self) -> tuple[str, int, bool]:
+        of = self._hub.feed.state()
+        return of.phase, of.since_ms, of.skew_ms is None
