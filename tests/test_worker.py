@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from confluent_kafka import TopicPartition
@@ -208,3 +209,31 @@ def forget_source(settings, partition, until):
     consumer = clients.consumer(settings)
     assert consumer.get_watermark_offsets(TopicPartition(place.topic, partition), timeout=10)[0] == until
     consumer.close()
+
+
+FORGETFUL = """
+import time
+from aiokafka.cluster import ClusterMetadata
+
+update, began = ClusterMetadata.update_metadata, time.monotonic()
+
+
+def update_metadata(self, metadata):
+    if time.monotonic() < began + 15:
+        metadata.topics = [topic for topic in metadata.topics if not topic[1].endswith(".logs.ml")]
+    update(self, metadata)
+
+
+ClusterMetadata.update_metadata = update_metadata
+"""
+
+
+@pytest.mark.slow
+def test_a_topic_that_a_broker_has_not_told_of_is_read_when_it_has(kafka, make_settings, tmp_path):
+    """As a broker that has just started: the group's leader would give the topic to nobody for five minutes."""
+    settings = make_settings(kafka)
+    topics.apply(settings, replication_factor=1)
+    (tmp_path / "sitecustomize.py").write_text(FORGETFUL)
+    send(settings, [prediction(long_ago(), 5)])
+    with WorkerProcess(settings, tmp_path / "data", PYTHONPATH=f"{tmp_path}:{Path.cwd()}") as worker:
+        wait_for(lambda: folded(metrics(settings)) == 1, 60, worker)

@@ -9,6 +9,7 @@ What the agents do stands in ingest.py, merge.py and judge.py; here they are wir
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -36,6 +37,7 @@ from stream_monitor.worker.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
+_ASK_S = 1.0
 _BATCH_RECORDS = 10_000
 """Records fetched at once, at most."""
 _QUEUED_BATCHES = 2
@@ -229,6 +231,23 @@ def _add_clock(app: MonitorApp, settings: Settings) -> None:
         except Exception as error:
             app.fail(error)
             raise
+
+    @app.task
+    async def ask_for_topics() -> None:
+        """The group's leader gives nobody a topic that it does not know, and would ask again in five minutes."""
+        told: list[str] = []
+        while not app.should_stop:
+            await asyncio.sleep(_ASK_S)
+            unknown = app.consumer.unknown(app.batched_topics) if app.looked_generation >= 0 else []
+            if unknown != told:
+                log.warning(
+                    "the broker has told of %s", ", ".join(f"no {name} yet" for name in unknown) or "all topics"
+                )
+                told = unknown
+            if unknown:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_ASK_S):
+                        await app.consumer.ask_again()
 
     @app.task
     async def look_upstream() -> None:

@@ -196,6 +196,22 @@ class BatchConsumer(Consumer):
             generation_id=self.app.consumer_generation_id,
         )
 
+    def unknown(self, topics: Iterable[str]) -> list[str]:
+        """Those that the broker has not told of, as one that has just started may not."""
+        consumer = self._thread._consumer
+        if consumer is None:
+            return []
+        cluster = consumer._client.cluster
+        return sorted(topic for topic in topics if not cluster.partitions_for_topic(topic))
+
+    async def ask_again(self) -> None:
+        """Ask the broker for its topics: where that is news, aiokafka joins the group again."""
+
+        async def ask() -> None:
+            await self._thread._ensure_consumer()._client.force_metadata_update()
+
+        await self._thread.call_thread(ask)
+
     def allow_commit(self, tp: TP, offset: int) -> None:
         """The state of everything before `offset` is safe in Kafka."""
         self._allowed[tp] = offset
