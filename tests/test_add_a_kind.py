@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,10 @@ def _files(folder):
     made_by_running = {"__pycache__", ".pytest_cache", ".hypothesis", ".benchmarks"}
     paths = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
     return {path for path in paths if not made_by_running & set(path.parts)}
+
+
+def test_a_kind_that_there_is_not_is_called_otherwise_in_the_other_tests():
+    """Where spark is added they go on to pass."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        if path != Path(__file__):
+            assert not re.search(r"""["'.]spark["':]""", path.read_text(encoding="utf-8")), path.name

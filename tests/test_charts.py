@@ -127,7 +127,7 @@ def test_names_stand_for_one_series():
     for labels in (("a/b", "c"), ("a", "b/c"), ("a%2Fb", "c"), ("", "x"), ("%", "/")):
         assert series_of(name_of("ml", labels), KINDS) == ("ml", labels)
     assert series_of("ml:only", KINDS) is None
-    assert series_of("spark:a/b", KINDS) is None
+    assert series_of("nosuch:a/b", KINDS) is None
 
 
 @pytest.mark.slow

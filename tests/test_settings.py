@@ -72,7 +72,7 @@ class TestWhatIsWrong:
             ("[kafka]\nbroker = 1", "no setting is called 'kafka'"),
             ("broker = ", "it is no TOML: Invalid value (at end of document)"),
             ("grace = -1", "setting grace (grace in stream-monitor.toml)"),
-            ('kinds = ["spark"]', "setting kinds (kinds in stream-monitor.toml)"),
+            ('kinds = ["nosuch"]', "setting kinds (kinds in stream-monitor.toml)"),
             ('datadir = ""', "it is empty; give a folder"),
         ],
     )

@@ -145,7 +145,7 @@ def test_the_csv_is_what_is_shown_and_no_formula(items):
         ({"from": "now-401d"}, "at most 400 days"),
         ({"from": "now-400d", "resolution": "1m"}, "more than 5000 such steps"),
         ({"from": "1000000-01-01"}, "is no time"),
-        ({"c": "spark:a/b"}, "is not kind:label/label"),
+        ({"c": "nosuch:a/b"}, "is not kind:label/label"),
         ({"sort": "name; drop"}, "query.sort"),
         ({"limit": "0"}, "query.limit"),
         ({"q": "x" * 301}, "query.q"),
