@@ -38,7 +38,6 @@ from stream_monitor.worker.task import PartitionTask
 START_MS = 1_705_312_800_000
 """2024-01-15T10:00:00Z: where the clock stands at first."""
 _STEP_MS = 10_000
-_METRICS = ("metrics.1m", "metrics.1h", "metrics.1d", "metrics.live")
 
 Line = Mapping[str, Any] | str | bytes
 
@@ -201,15 +200,15 @@ class Driver:
 
     # Results out
 
-    def metrics(self, topic: str | None = None) -> list[dict[str, Any]]:
-        """The winning record of each window, as a consumer reads it, by time. Of all metrics topics but live."""
-        best: dict[bytes, tuple[Metric, bytes]] = {}
-        for name, _, key, value in self.sent:
-            if name == topic or (topic is None and name in _METRICS[:-1]):
-                metric = wire.metric_from(value or b"", KINDS)
-                found = best.get(name.encode() + (key or b""))
-                if found is None or metric.supersedes(found[0]):
-                    best[name.encode() + (key or b"")] = metric, value or b""
+    def metrics(self) -> list[dict[str, Any]]:
+        """The winning record of each window so far, as a consumer reads it, by time; open ones are not `final`."""
+        best: dict[tuple[int, bytes], tuple[Metric, bytes]] = {}
+        for topic, _, key, value in self.sent:
+            if topic.startswith("metrics.") and key and value:
+                metric = wire.metric_from(value, KINDS)
+                window = metric.size_ms, key
+                if window not in best or metric.supersedes(best[window][0]):
+                    best[window] = metric, value
         rows = [json.loads(value) for _, value in best.values()]
         return sorted(rows, key=lambda row: (row["window"]["start"], row["window"]["size_s"], row["entity"]))
 
