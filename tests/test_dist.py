@@ -60,7 +60,7 @@ def test_the_wheel_has_all_data_types_and_what_is_found_by_name(built):
     assert not [name for name in inside if name.startswith(("tests/", "bench/"))]
     with zipfile.ZipFile(built[".whl"]) as archive:
         points = archive.read(f"stream_monitor-{__version__}.dist-info/entry_points.txt").decode()
-    assert "stream-monitor = stream_monitor.cli:main" in points
+    assert "stream-monitor = stream_monitor.__main__:main" in points
     assert "stream_monitor.testing.plugin = stream_monitor.testing.plugin" in points
     assert "StreamMonitorPlugin" in points
 
