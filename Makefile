@@ -18,6 +18,19 @@ test: $(DEV)       ## the tests (real-Kafka ones are skipped by name where no Ka
 	$(BIN)/python -m pytest -q -n 2 -m "not broker and not kafka and not screen and not slow"
 	$(BIN)/python -m pytest -v -n 2 --dist worksteal -m "broker or kafka or screen or slow"
 
+.PHONY: dist test-wheel
+dist: $(DEV)       ## the sdist and the wheel, in dist/
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+
+WHEEL = .cache/wheel
+test-wheel: dist   ## the wheel in a clean environment with its own dependencies, in an empty folder: the whole demo
+	rm -rf $(WHEEL) && mkdir -p $(WHEEL)/empty
+	$(BIN)/python -m venv $(WHEEL)/venv
+	$(WHEEL)/venv/bin/pip install --disable-pip-version-check -q dist/*.whl
+	cd $(WHEEL)/empty && ../venv/bin/stream-monitor --version && ../venv/bin/stream-monitor demo
+	$(BIN)/python -m pytest -q tests/test_dist.py
+
 .PHONY: bench-report
 bench-report: $(DEV) ## how long the report of thirty days takes
 	$(BIN)/python -m bench.report

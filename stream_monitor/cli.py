@@ -7,18 +7,14 @@ stands in the room it calls, imported when it is called, so that `--help` stays 
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from stream_monitor import __version__, sources
-from stream_monitor.errors import MonitorError
+from stream_monitor import __version__, manual, sources, terminal
 from stream_monitor.kinds import KINDS
 from stream_monitor.options import (
     POSITIVE,
@@ -31,10 +27,11 @@ from stream_monitor.options import (
     partition_options,
 )
 from stream_monitor.settings import Settings
+from stream_monitor.terminal import NAME, on_signals
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="stream-monitor")
+@click.version_option(__version__, prog_name=NAME)
 def cli() -> None:
     """A Kafka-native monitor for data pipelines."""
 
@@ -43,7 +40,7 @@ def _settings(**flags: Any) -> Settings:
     """The settings of a command, told of variables that look like settings and are none."""
     settings = Settings.load(**flags)
     for line in sources.strangers(Settings.model_fields):
-        _say(f"warning: {line}")
+        terminal.say(f"warning: {line}")
     return settings
 
 
@@ -303,21 +300,24 @@ def demo(rate: float, incident: str | None) -> int:
     return room.run(rate=rate, incident=incident, stopped=on_signals())
 
 
-def on_signals() -> Callable[[], bool]:
-    """From now on SIGINT, SIGTERM and SIGHUP do nothing but make the returned function say True.
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> int:
+    """Print the script that completes this command line in a shell."""
+    from click.shell_completion import get_completion_class
 
-    One that is ignored stays so (nohup).
-    """
-    seen: list[int] = []
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(signum) is not signal.SIG_IGN:
-            signal.signal(signum, lambda number, _: seen.append(number))
-    return lambda: bool(seen)
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(cli, {}, NAME, "_STREAM_MONITOR_COMPLETE").source())
+    return 0
+
+
+manual.add_to(cli)
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    _prepare_output()
+    terminal.prepare_output()
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -327,56 +327,6 @@ def main() -> None:
     sys.exit(code)
 
 
-def _prepare_output() -> None:
-    """Printing never fails for the terminal's encoding, nor where there is no stdout at all."""
-    if sys.stdout is None:
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (until the end)
-    elif hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")
-
-
 def run(arguments: list[str]) -> int:
     """Run one command line. Returns the exit code; prints one line for what a user can cause."""
-    try:
-        code = cli.main(arguments, prog_name="stream-monitor", standalone_mode=False)
-    except MonitorError as error:
-        return _fail(str(error), error.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return 2
-    except click.ClickException as error:
-        return _fail(error.format_message(), 2)
-    except (click.Abort, KeyboardInterrupt):
-        return 130
-    except SystemExit as ending:
-        if isinstance(ending.__context__, BrokenPipeError):  # click's exit where the reader has gone
-            return 0
-        raise
-    except OSError as error:
-        what = error.strerror or str(error)
-        return _fail(f"{error.filename}: {what}" if error.filename else what, 1)
-    except Exception as error:
-        reason = _kafka_reason(error)
-        if reason is None:
-            raise
-        return _fail(f"the broker failed: {reason}", 1)
-    return code if isinstance(code, int) else 0
-
-
-def _kafka_reason(error: Exception) -> str | None:
-    """What a Kafka client said; None where it was none."""
-    from confluent_kafka import KafkaException
-
-    from stream_monitor.clients import reason
-
-    return reason(error) if isinstance(error, KafkaException) else None
-
-
-def _fail(message: str, code: int) -> int:
-    _say(message)
-    return code
-
-
-def _say(message: str) -> None:
-    with contextlib.suppress(OSError):  # the terminal has gone
-        click.echo("stream-monitor: " + " ".join(message.split()), err=True)
+    return terminal.guarded(lambda: cli.main(arguments, prog_name=NAME, standalone_mode=False))

@@ -6,7 +6,6 @@ metrics, prints the report of the day and ends.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -82,14 +81,8 @@ def _wait_committed(
 def _process(settings: Settings, command: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A command of ours in its own process, ended at the end."""
     log = settings.datadir / f"{command}.log"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(sources.PREFIX)}
-    environment |= {
-        sources.CONFIG: "",  # nothing that is meant for another Kafka
-        "STREAM_MONITOR_BROKER": settings.broker,
-        "STREAM_MONITOR_PREFIX": settings.prefix,
-        "STREAM_MONITOR_DATADIR": str(settings.datadir / "tables"),
-        "STREAM_MONITOR_HTTP_PORT": str(settings.http_port),
-    }
+    tables = settings.model_copy(update={"datadir": settings.datadir / "tables"})
+    environment = {**sources.without_ours(), **tables.environment()}
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603  (our own command, no shell)
             [sys.executable, "-m", "stream_monitor", command, *arguments],

@@ -1,5 +1,5 @@
-"""The generated reference: `python -m stream_monitor.reference` writes docs/reference/settings.md, topics.md and
-metrics-record.md, the tables of docs/reference/alerts.md, and alerts/rules.schema.json.
+"""The generated reference: `python -m stream_monitor.reference` writes docs/reference/settings.md, cli.md,
+topics.md and metrics-record.md, the tables of docs/reference/alerts.md, and alerts/rules.schema.json.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from typing import Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from stream_monitor import rules, topic_pages
+from stream_monitor import command_pages, rules, topic_pages
 from stream_monitor.core import measure
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 
 _ROOT = Path(__file__).resolve().parent.parent
 PAGE = _ROOT / "docs" / "reference" / "settings.md"
+CLI_PAGE = _ROOT / "docs" / "reference" / "cli.md"
 ALERTS_PAGE = _ROOT / "docs" / "reference" / "alerts.md"
 RULES_SCHEMA = _ROOT / "alerts" / "rules.schema.json"
 _HEAD = ("", "| setting | default | meaning |", "|---|---|---|")
@@ -122,6 +123,7 @@ def _shown(default: object) -> str:
 if __name__ == "__main__":
     PAGE.write_text(settings_page(), encoding="utf-8")
     ALERTS_PAGE.write_text(alerts_page(ALERTS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    CLI_PAGE.write_text(command_pages.page(), encoding="utf-8")
     RULES_SCHEMA.write_text(rules_schema(), encoding="utf-8")
     for name, page in topic_pages.pages().items():
         (PAGE.parent / name).write_text(page, encoding="utf-8")

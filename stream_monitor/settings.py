@@ -269,6 +269,11 @@ class Settings(BaseModel):
         settings._file = given.file
         return settings
 
+    def environment(self) -> dict[str, str]:
+        """What was set, as environment variables for a process of ours. Secrets are in it."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return {sources.variable(name): _text(value) for name, value in given.items() if value is not None}
+
     @property
     def file(self) -> Path | None:
         """The settings file that was read."""
@@ -297,6 +302,12 @@ class Settings(BaseModel):
     def group_id(self) -> str:
         """The consumer group of the workers: one for a prefix, because the state is the prefix's."""
         return f"{self.prefix}.monitor"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _first_line(error: ValidationError, places: dict[str, str]) -> str:

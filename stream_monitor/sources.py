@@ -74,6 +74,11 @@ def variable(name: str) -> str:
     return f"{PREFIX}{name.upper()}"
 
 
+def without_ours(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """An environment for a process of ours that is to read no setting but what it is given, and no file."""
+    return {**{name: value for name, value in environment.items() if not name.startswith(PREFIX)}, CONFIG: ""}
+
+
 def strangers(known: Collection[str], environment: Mapping[str, str] = os.environ) -> list[str]:
     """A line for each variable that looks like a setting and is none.
 

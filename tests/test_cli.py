@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from stream_monitor import broker, cli, clients, offsets
+from stream_monitor import broker, cli, clients, manual, offsets
 from stream_monitor.broker import EmbeddedBroker, free_port
 from stream_monitor.errors import MonitorError, UsageError
 from stream_monitor.settings import Settings
@@ -330,3 +333,55 @@ def test_help_is_quick_to_read():
     assert code == 0
     for command in ("worker", "report", "replay", "simulate", "topics", "dlq", "demo", "tui"):
         assert f"  {command} " in out
+
+
+def every_command():
+    return [(path, each) for path, each in manual.commands(cli.cli) if not isinstance(each, click.Group)]
+
+
+@pytest.mark.parametrize(("path", "command"), every_command(), ids=[path for path, _ in every_command()])
+def test_the_help_of_each_command_has_examples_that_are_right(path, command, here):
+    code, out, _ = here(*path.split(), "--help")
+    assert code == 0
+    assert "Exit codes: 0:" in out
+    assert manual.EXAMPLES.get(path), f"say in stream_monitor/manual.py how {path} is used"
+    for example in manual.EXAMPLES[path]:
+        assert f"  {example}\n" in out
+        words = shlex.split(re.search(r"stream-monitor (.*?)\)?\"?(?: [|>] .*)?$", example)[1])
+        assert words[: len(path.split())] == path.split()
+        command.make_context(path, words[len(path.split()) :])
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("stream-monitor top", "plain,topics"), ("stream-monitor topics apply --r", "plain,--replication-factor")],
+)
+def test_a_shell_completes_commands_and_options(words, found):
+    at = str(words.count(" "))
+    _, out, _ = run(_STREAM_MONITOR_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=at)
+    assert found in out.split()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_a_shell_calls_us(shell, here):
+    code, out, _ = here("completion", shell)
+    assert code == 0
+    assert f"_STREAM_MONITOR_COMPLETE={shell}_complete" in out
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments"), [("pydantic", ("--help",)), ("yaml", ("alerts", "check"))], ids=["start", "later"]
+)
+def test_a_package_that_is_missing_is_one_line(package, arguments, tmp_path):
+    (tmp_path / f"{package}.py").write_text(f'raise ModuleNotFoundError("No module named {package}")')
+    code, _, error = run(*arguments, PYTHONPATH=str(tmp_path))
+    assert code == 1
+    assert f"No module named {package}; the installation lacks a package: pip install" in one_line(error)
+
+
+def test_a_python_that_is_too_old_is_one_line(monkeypatch):
+    from stream_monitor import __main__
+
+    monkeypatch.setattr(__main__.sys, "version_info", (3, 9, 1))
+    with pytest.raises(SystemExit, match=r"it needs Python 3\.11 or newer, and this is 3\.9$"):
+        __main__.main()

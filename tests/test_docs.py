@@ -8,12 +8,13 @@ import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stream_monitor import topic_pages, topics
+from stream_monitor import command_pages, topic_pages, topics
 from stream_monitor.cli import cli
 from stream_monitor.data import data_dir
 from stream_monitor.kinds import KINDS
 from stream_monitor.reference import (
     ALERTS_PAGE,
+    CLI_PAGE,
     PAGE,
     RULES_SCHEMA,
     alerts_page,
@@ -23,7 +24,13 @@ from stream_monitor.reference import (
 from stream_monitor.worker import health
 from tests.pages import pages
 
+NAMES = {"stream_monitor_alerts", "stream_monitor_driver", "stream_monitor_broker"}
+"""A rule's group, and fixtures of the pytest plugin."""
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_page_of_the_commands_is_that_of_the_code():
+    assert CLI_PAGE.read_text(encoding="utf-8") == command_pages.page()
 
 
 def test_the_settings_page_is_that_of_the_code():
@@ -60,7 +67,7 @@ def test_every_metric_of_prometheus_that_a_page_names_is_there():
     known = own | {f"{name}_total" for name in own} | set((ROOT / "tests/exporters/names.txt").read_text().split())
     for page in pages():
         for name in re.findall(r"stream_monitor_[a-z_]+(?![a-z_<.])", page.read_text(encoding="utf-8")):
-            assert name in known | {"stream_monitor_alerts"} or "<" in name, f"{page.name}: {name}"
+            assert name in known | NAMES or "<" in name, f"{page.name}: {name}"
 
 
 def test_every_command_in_the_documents_is_there():

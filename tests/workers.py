@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from confluent_kafka import Message, TopicPartition
 
@@ -17,60 +10,14 @@ from stream_monitor import clients, offsets, topics, wire
 from stream_monitor.core.metric import Metric
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
+from stream_monitor.testing.worker import WorkerProcess, wait_for
+
+__all__ = [
+    "WorkerProcess", "committed", "everything", "folded", "messages", "metrics", "wait_for", "wait_settled",
+]  # fmt: skip
 
 Found = dict[tuple[str, tuple[str, ...], int, int], Metric]
 """By (kind, labels, size in s, start in ms): the winning result."""
-
-
-class WorkerProcess:
-    """`stream-monitor worker` on a broker, a prefix and a datadir."""
-
-    def __init__(self, settings: Settings, datadir: Path | None = None, **environment: str) -> None:
-        self.settings = settings
-        self.datadir = datadir or settings.datadir
-        self.log = Path(f"{self.datadir}.log")
-        flags = {
-            "STREAM_MONITOR_BROKER": settings.broker,
-            "STREAM_MONITOR_PREFIX": settings.prefix,
-            "STREAM_MONITOR_DATADIR": str(self.datadir),
-            "STREAM_MONITOR_HTTP_PORT": str(settings.http_port),
-            "STREAM_MONITOR_LATENESS": str(settings.lateness),
-            "STREAM_MONITOR_IDLE_AFTER": "1",
-            "STREAM_MONITOR_CHECKPOINT_INTERVAL": "1",
-            "STREAM_MONITOR_FLUSH_INTERVAL": "0.3",
-            "STREAM_MONITOR_SESSION_TIMEOUT": "6",
-        }
-        with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "stream_monitor", "worker"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **flags, **environment},
-            )
-
-    def stop(self, signum: int = signal.SIGTERM) -> int:
-        """End it; returns its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signum)
-        return self.process.wait(60)
-
-    def __enter__(self) -> WorkerProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop(signal.SIGKILL)
-
-
-def wait_for(what: Callable[[], bool], seconds: float, worker: WorkerProcess | None = None) -> None:
-    """Until `what()`; fails with the worker's log when it takes too long or the worker ends."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        ended = worker is not None and worker.process.poll() is not None
-        if ended or time.monotonic() > deadline:
-            log = worker.log.read_text()[-3000:] if worker else ""
-            raise AssertionError(f"{'the worker ended' if ended else f'not within {seconds} s'}\n{log}")
-        time.sleep(0.2)
 
 
 def wait_settled(settings: Settings, seconds: float, worker: WorkerProcess) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 import platformdirs
 
 from stream_monitor import clients
-from stream_monitor.broker import die_with_parent, free_port
+from stream_monitor.broker import EmbeddedBroker, die_with_parent, free_port
 from stream_monitor.errors import MonitorError
 from stream_monitor.settings import Settings
 
@@ -218,3 +218,14 @@ def kafka() -> Iterator[str]:
             yield node.address
         finally:
             node.close()
+
+
+@contextlib.contextmanager
+def any_broker() -> Iterator[str]:
+    """The address of an Apache Kafka where one can be had, else that of the embedded stand-in."""
+    with contextlib.ExitStack() as stack:
+        try:
+            address = stack.enter_context(kafka())
+        except NoKafkaError:
+            address = stack.enter_context(EmbeddedBroker()).address
+        yield address

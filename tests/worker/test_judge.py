@@ -14,11 +14,11 @@ from stream_monitor import rules, wire
 from stream_monitor.core.rule import Absent, Rule, Threshold
 from stream_monitor.core.window import HOUR_MS, MINUTE_MS
 from stream_monitor.settings import Settings
+from stream_monitor.testing.stand_ins import Committed, Fetched, MemoryState, Outbox
 from stream_monitor.worker.judge import JudgeTask
 from stream_monitor.worker.state import META_KEY
 from stream_monitor.worker.store import stamped
 from tests.alerts import day, winning
-from tests.driver import Committed, Fetched, MemoryState, Outbox
 
 NINE = 1_705_276_800_000 + 9 * HOUR_MS
 NOW = 1_800_000_000_000 // MINUTE_MS * MINUTE_MS

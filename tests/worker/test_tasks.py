@@ -93,7 +93,7 @@ def test_stubs_leave_although_one_partition_never_had_data():
 def test_a_longer_lateness_brings_no_retired_window_back():
     pipe, now = retired()
     pipe.settings = pipe.settings.model_copy(update={"lateness": 86_400.0})
-    pipe.ingest[0] = pipe._ingest(0)
+    pipe.driver.ingest["ml", 0] = pipe.driver.new_ingest("ml", 0)
     pipe.log(0, prediction(T0 + 1), at_ms=now + 1000)
     pipe.flush(now + 60_000)
     assert pipe.ingest[0].counters["late"] == 1
@@ -253,7 +253,7 @@ def test_cut_off_checkpoints_and_restores_change_no_result(seed):
         if luck < 0.3:
             pipe.checkpoint_of(pipe.merge, now, meta=False, rows=rng.choice([None, rng.randrange(9)]))
             pipe.restart_merge(read_on=False)
-            while (pipe.merge.position or 0) < len(pipe._partials):
+            while (pipe.merge.position or 0) < len(pipe.driver.partials):
                 pipe.read_again((pipe.merge.position or 0) + rng.randrange(1, 40))
                 if rng.random() < 0.5:
                     pipe.checkpoint_of(pipe.merge, now)
