@@ -146,7 +146,7 @@ def simulate(rate: float, seed: int, incident: str | None, seconds: float | None
 @connection_options
 @click.option("--component", type=click.Choice(["all", *KINDS]), default="all", show_default=True)
 @click.option("--hours", type=click.IntRange(1, 720), default=24, show_default=True, help="Up to now.")
-@click.option("--output", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
+@click.option("--output", type=click.Choice(["text", "json", "csv", "html"]), default="text", show_default=True)
 @click.option("--server", is_flag=True, help="Again and again, until Ctrl-C.")
 @click.option("--interval", type=Finite(min=1), help="Seconds; with --server.  [60]")
 @click.option("--known-components", help="airflow:dag/task,kafka:group/topic,…  [those seen in the range]")
@@ -156,6 +156,8 @@ def report(component: str, hours: int, output: Any, server: bool, interval: floa
 
     if interval is not None and not server:
         raise click.UsageError("--interval goes with --server")
+    if server and output == "html":
+        raise click.UsageError("--output html is one file; it does not go with --server")
     settings = _settings(**flags)
     if server:
         return room.serve(

@@ -1,4 +1,4 @@
-"""The demo: the embedded broker, a day of example logs that ends now, a live pipeline, the worker.
+"""The demo: the embedded broker, a day of example logs that ends now, a live pipeline, the worker, the web view.
 
 On a terminal it opens the dashboard until that is quit; elsewhere it waits until the example logs are in the
 metrics, prints the report of the day and ends.
@@ -6,6 +6,7 @@ metrics, prints the report of the day and ends.
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,12 @@ from stream_monitor.settings import Settings
 from stream_monitor.simulate import INCIDENTS
 
 _PATIENCE_S = 110.0
+_WEB_PORT = 8080
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def run(*, rate: float, incident: str | None, stopped: Callable[[], bool]) -> int:
@@ -39,7 +46,9 @@ def run(*, rate: float, incident: str | None, stopped: Callable[[], bool]) -> in
             )
             live = ["--rate", str(rate), *(("--incident", incident) if incident else ())]
             ends = offsets.ends(settings, offsets.SOURCES)
-            with _process(settings, "simulate", *live):
+            port = free_port() if _is_taken(_WEB_PORT) else _WEB_PORT
+            with _process(settings, "simulate", *live), _process(settings, "web", "--port", str(port)):
+                _say(f"the web view is on http://127.0.0.1:{port}/")
                 _wait_processed(settings, ends, worker, stopped)
                 return _show(settings, worker, stopped)
 

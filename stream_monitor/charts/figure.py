@@ -114,7 +114,8 @@ def line_of(
     """A line over the steps."""
     return {
         "type": "scatter", "mode": "lines+markers", "x": scene.times, "y": list(values), "name": plain(name),
-        "line": {"color": colour, "width": 1.8}, "marker": {"size": _lonely(values), "color": colour},
+        "line": {"color": colour, "width": 1.8},
+        "marker": {"size": _lonely(values), "color": colour, "line": {"width": 0}},
         "customdata": [said(value) for value in values], "hovertemplate": "%{customdata}", **more,
     }  # fmt: skip
 

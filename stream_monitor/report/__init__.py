@@ -1,4 +1,4 @@
-"""The report command: a range of the metrics topics as text, JSON or CSV, once or again and again."""
+"""The report command: a range of the metrics topics as text, JSON, CSV or HTML, once or again and again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stream_monitor.report.render_json import render_json
 from stream_monitor.report.render_text import WIDTH, render_text
 from stream_monitor.settings import Settings
 
-Output = Literal["text", "json", "csv"]
+Output = Literal["text", "json", "csv", "html"]
 
 RENDER: dict[str, Callable[[dict[str, Any]], str]] = {
     "text": render_text,
@@ -53,6 +53,10 @@ def run(
 ) -> int:
     """Print one report; returns 0. Raises MonitorError or KafkaException where the topics can't be read."""
     stream = out or sys.stdout
+    if output == "html":
+        stream.write(_html(settings, component, hours))
+        stream.flush()
+        return 0
     report = _read(settings, component, hours)
     width = shutil.get_terminal_size().columns if stream.isatty() else WIDTH
     stream.write(render_text(report, width) if output == "text" else RENDER[output](report))
@@ -89,6 +93,13 @@ def serve(
         while not stopped() and time.monotonic() < due:
             time.sleep(min(0.2, interval_s))
     return 0
+
+
+def _html(settings: Settings, component: str, hours: int) -> str:
+    from stream_monitor.reading import look
+    from stream_monitor.report.render_html import render_html
+
+    return render_html(look(hours, component, settings), hours, f"{settings.prefix} on {settings.broker}")
 
 
 def _read(

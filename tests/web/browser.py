@@ -16,11 +16,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-from stream_monitor.broker import free_port
-from stream_monitor.feed import FeedState, FixedFeed
+from stream_monitor import topics
+from stream_monitor.broker import EmbeddedBroker, free_port
+from stream_monitor.feed import FeedState, FixedFeed, LiveFeed
 from stream_monitor.web import server
 from stream_monitor.web.app import Options, create
+from tests.test_feed import now_ms, pipeline_until, publish
 from tests.tui import data
+from tests.tui.data import values_of
 from tests.web.serving import TOKEN, moving, served
 from tests.workers import wait_for
 
@@ -420,3 +423,24 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(site, opened):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     for name in ("range", "filter", "components", "every", "refresh", "export", "theme"):
         assert page.locator(f"#{name}").bounding_box()["height"] >= 35
+
+
+def test_a_broker_that_is_away_and_comes_back(opened, make_settings):
+    """The real feed: the page says that the broker is lost, and goes on by itself when it is there again."""
+    port = free_port()
+    settings = make_settings(f"127.0.0.1:{port}", apply=False, connect_timeout=2.0, request_timeout=3.0)
+    with served(LiveFeed(settings)) as (address, _):
+        page = opened(f"{address}/?every=2", ready=False)
+        page.evaluate("window.same = true")
+        expect(page.locator("#banner")).to_contain_text("no Kafka broker answers")
+        for _ in range(2):
+            with EmbeddedBroker(port):
+                topics.apply(settings, replication_factor=1)
+                now = now_ms()
+                publish(settings, values_of(pipeline_until(now, 0.1), now_ms=now), "metrics.live")
+                expect(page.locator("#state .text")).to_have_text("live", timeout=2 * SECONDS)
+                drawn(page)
+            expect(page.locator("#banner")).to_contain_text("No Kafka broker since", timeout=2 * SECONDS)
+            expect(page.locator("body.dimmed")).to_have_count(1)
+            assert rows(page), "what was read stays to be seen"
+        assert page.evaluate("window.same"), "without a reload"

@@ -1,0 +1,181 @@
+"""The web view on Apache Kafka: thirty days of 100 series, fifty listeners, one that does not read.
+
+    a producer ──hours of 30 days; live, each second──▶ Apache Kafka ──▶ stream-monitor web ──▶ Chromium, listeners
+
+python -m bench.web [--minutes 5] [--series 100] [--listeners 50]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from datetime import UTC, datetime
+
+import psutil
+from playwright.sync_api import Browser, sync_playwright
+
+from bench.tui import RECORDS, Load, minutes, series
+from stream_monitor import clients, topics, wire
+from stream_monitor.broker import free_port
+from stream_monitor.core.metric import Metric
+from stream_monitor.core.window import DAY_MS, HOUR_MS, window_start
+from stream_monitor.kinds import KINDS
+from stream_monitor.settings import Settings
+from stream_monitor.testing import brokers
+
+FIRST = """
+(() => { const look = () => document.querySelector(".chart .main-svg")
+  && /[0-9]/.test(document.querySelector(".card .value").textContent)
+  && !document.body.classList.contains("loading") ? window.first = performance.now() : setTimeout(look, 5);
+  look(); })()
+"""
+
+
+def fill(settings: Settings, count: int) -> int:
+    """The hours and days of thirty days; returns how many windows."""
+    producer = clients.producer(settings, **{"linger.ms": 20, "queue.buffering.max.messages": 500_000})
+    made, now, sent = minutes(), window_start(time.time_ns() // 1_000_000, HOUR_MS), 0
+    for size, name in ((HOUR_MS, "metrics.1h"), (DAY_MS, "metrics.1d")):
+        for start in range(window_start(now - 30 * DAY_MS, size), now - size + 1, size):
+            values = {
+                kind: wire.metric_value(Metric(KINDS[kind], ("@0", "@1"), start, size, True, some[-1]), "t")
+                for kind, some in made.items()
+            }
+            for kind, labels in series(count):
+                key = wire.series_key(kind, labels)
+                value = values[kind].replace(b"@0", labels[0].encode()).replace(b"@1", labels[1].encode())
+                producer.produce(
+                    settings.topic(name), value, wire.metric_key(key, start), wire.partition_for(key, 4),
+                    timestamp=start,
+                )  # fmt: skip
+                sent += 1
+            producer.poll(0)
+    producer.flush()
+    return sent
+
+
+class Listener(threading.Thread):
+    """Reads a stream, and notes when boards come."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.port, self.boards, self.bytes, self.ended = port, 0, 0, False
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        try:
+            url = f"http://127.0.0.1:{self.port}/api/v1/stream?every=2"
+            with urllib.request.urlopen(url, timeout=120) as answer:
+                while not self.over.is_set():
+                    line = answer.readline()
+                    if not line:
+                        break
+                    self.bytes += len(line)
+                    self.boards += line.startswith(b"event: board")
+        finally:
+            self.ended = not self.over.is_set()
+
+
+def navigate(browser: Browser, port: int, query: str) -> float:
+    """Seconds from navigation until the cards have numbers and a chart is drawn, of the whole range."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.add_init_script(FIRST)
+    page.goto(f"http://127.0.0.1:{port}/?{query}")
+    while not page.evaluate("window.first || 0"):
+        time.sleep(0.02)
+    found = page.evaluate("window.first") / 1000
+    page.close()
+    return float(found)
+
+
+def deaf(port: int) -> socket.socket:
+    """One that asks for the stream, as often as it can, and never reads."""
+    found = socket.socket()
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    found.connect(("127.0.0.1", port))
+    found.sendall(b"GET /api/v1/stream?every=1&limit=5000 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    return found
+
+
+def number(port: int, name: str) -> float:
+    """Of /metrics."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+        lines = answer.read().decode().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(name)))
+
+
+def listen(process: psutil.Process, port: int, count: int, seconds: float) -> None:
+    """Many listeners, and one that does not read."""
+    all_of_them = [Listener(port) for _ in range(count)]
+    for one in all_of_them:
+        one.start()
+    bad, before, began, memory = deaf(port), process.cpu_times(), time.monotonic(), []
+    while time.monotonic() - began < seconds:
+        time.sleep(min(10.0, seconds))
+        memory.append(process.memory_info().rss / 1e6)
+    after = process.cpu_times()
+    boards = sorted(one.boards for one in all_of_them)
+    share = (after.user + after.system - before.user - before.system) / (time.monotonic() - began)
+    print(f"{count} listeners for {seconds:.0f} s: {sum(one.ended for one in all_of_them)} dropped; boards each "
+          f"{boards[0]} to {boards[-1]}; {sum(one.bytes for one in all_of_them) / 1e6:.0f} MB sent; "
+          f"{share * 100:.0f} % of a core; of one that does not read "
+          f"{number(port, 'stream_monitor_web_clients_cut_total'):.0f} cut off")  # fmt: skip
+    print("resident MB: " + " ".join(f"{mb:.0f}" for mb in memory[:: max(1, len(memory) // 15)]))
+    for one in all_of_them:
+        one.over.set()
+    bad.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--series", type=int, default=100)
+    parser.add_argument("--listeners", type=int, default=50)
+    asked = parser.parse_args()
+    with brokers.kafka() as address, sync_playwright() as playwright:
+        settings = Settings(broker=address, prefix="webbench")
+        topics.apply(settings, replication_factor=1)
+        print(f"{datetime.now(UTC):%F %H:%M} {asked.series} series, {fill(settings, asked.series)} windows, "
+              f"{RECORDS} records in each")  # fmt: skip
+        load = Load(settings, asked.series)
+        load.fill()
+        load.start()
+        port = free_port()
+        command = [sys.executable, "-m", "stream_monitor", "web", "--broker", address, "--prefix", "webbench"]
+        server = subprocess.Popen([*command, "--port", str(port)], env={**os.environ}, stderr=subprocess.DEVNULL)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        try:
+            while not _is_ready(port):
+                time.sleep(0.2)
+            browser.new_page().goto("about:blank")
+            print(f"30 days, nobody has looked at them before: {navigate(browser, port, 'from=now-30d'):.2f} s")
+            times = sorted(navigate(browser, port, "from=now-30d") for _ in range(5))
+            print(f"30 days, again: median {statistics.median(times):.2f} s, most {times[-1]:.2f} s")
+            times = sorted(navigate(browser, port, "") for _ in range(5))
+            print(f"1 hour: median {statistics.median(times):.2f} s, most {times[-1]:.2f} s")
+            browser.close()
+            listen(psutil.Process(server.pid), port, asked.listeners, asked.minutes * 60)
+        finally:
+            load.over.set()
+            server.terminate()
+            server.wait(60)
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    main()
