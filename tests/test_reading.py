@@ -64,7 +64,7 @@ def test_the_html_report_is_one_file_in_which_a_log_is_text(settings, capsys):
 
 
 def test_wrong_use():
-    for wrong in ({"hours": 0}, {"hours": 1e9}, {"component": "spark"}, {"names": ["nonsense"]}):
+    for wrong in ({"hours": 0}, {"hours": 1e9}, {"component": "nosuch"}, {"names": ["nonsense"]}):
         with pytest.raises(UsageError):
             look(**wrong)
     away = Settings(broker="127.0.0.1:1", connect_timeout=1)
