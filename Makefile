@@ -16,7 +16,11 @@ demo: $(RUN)       ## everything on this machine: broker, logs, worker, and what
 
 test: $(DEV)       ## the tests (real-Kafka ones are skipped by name where no Kafka can be had)
 	$(BIN)/python -m pytest -q -n 2 -m "not broker and not kafka and not screen and not slow"
-	$(BIN)/python -m pytest -v -n 2 --dist worksteal -m "broker or kafka or screen or slow"
+	$(BIN)/python -m pytest -v -n 2 --dist worksteal -m "(broker or kafka or screen or slow) and not manual"
+
+.PHONY: test-manual
+test-manual: $(DEV) ## every command and snippet of the documents, the packages, SASL_SSL and ACLs
+	$(BIN)/python -m pytest -v -n 2 --dist worksteal -m manual
 
 .PHONY: dist test-wheel
 dist: $(DEV)       ## the sdist and the wheel, in dist/

@@ -42,6 +42,7 @@ def environment(embedded, copy, tmp_path):
     }
 
 
+@pytest.mark.manual
 @pytest.mark.slow
 def test_a_kind_is_one_file_one_row_and_one_folder(copy, environment):
     before = {path.relative_to(copy) for path in copy.rglob("*") if path.is_file()}

@@ -37,6 +37,7 @@ def page(kafka, tmp_path):
         yield folder, [block for block in blocks(PAGE) if block.language == "sql"]
 
 
+@pytest.mark.manual
 def test_every_language_says_the_same(page, monkeypatch):
     folder, queries = page
     monkeypatch.chdir(folder)

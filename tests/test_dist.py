@@ -17,7 +17,7 @@ from stream_monitor import __version__
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ("alerts", "topics", "fixtures", "logging", "docs/templates")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.manual]
 
 
 def build(source, folder, *targets):

@@ -100,6 +100,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.manual
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_page_does_what_it_says(page, checkout, tmp_path):

@@ -26,7 +26,7 @@ from tests.workers import WorkerProcess, committed, everything, metrics, wait_fo
 ROLES = ("operator", "worker", "viewer", "notifier", "shipper")
 PASSWORDS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.manual]
 
 
 @pytest.fixture(scope="module")
