@@ -6,32 +6,38 @@ The names are those of topics/metrics.schema.json. core/measure.py says what it 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
+from typing import Annotated
 
 import msgspec
 
 from stream_monitor.wire.identity import from_iso
 from stream_monitor.wire.public import METRIC_VERSION, WireError
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""What somebody else has written there may have 400 digits; the parser checks it, for nothing."""
+Whole = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31)]
+
 
 class Positive(msgspec.Struct, gc=False):
     """The buckets above zero."""
 
-    offset: int
-    bucketCounts: list[int]  # noqa: N815  (OTLP's name)
+    offset: Whole
+    bucketCounts: list[Count]  # noqa: N815  (OTLP's name)
 
 
 class Buckets(msgspec.Struct, gc=False):
     """OpenTelemetry's exponential histogram."""
 
-    zeroCount: int  # noqa: N815
+    zeroCount: Count  # noqa: N815
     positive: Positive
 
 
 class Measure(msgspec.Struct, gc=False):
     """A distribution's numbers; a family has its own quantiles."""
 
-    count: int
+    count: Count
     sum: float
     min: float
     max: float
@@ -41,7 +47,7 @@ class Measure(msgspec.Struct, gc=False):
     p95: float | None = None
     p99: float | None = None
     histogram: Buckets | None = None
-    bins: list[int] | None = None
+    bins: list[Count] | None = None
 
 
 class Gauge(msgspec.Struct, gc=False):
@@ -49,19 +55,19 @@ class Gauge(msgspec.Struct, gc=False):
 
     last: float
     max: float
-    at: str
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
 
     @property
     def at_ms(self) -> int:
         """Of the last."""
-        return from_iso(self.at)
+        return round(self.at.timestamp() * 1000)
 
 
 class Window(msgspec.Struct, gc=False):
     """Where it begins, and how long it is."""
 
     start: str
-    size_s: int
+    size_s: Whole
 
 
 class ObservedMinute(msgspec.Struct, gc=False):
@@ -71,17 +77,17 @@ class ObservedMinute(msgspec.Struct, gc=False):
     kind: str
     labels: dict[str, str]
     window: Window
-    revision: int
+    revision: Count
     final: bool
-    records: int
-    error_records: int
-    errors: int
-    of: int
+    records: Count
+    error_records: Count
+    errors: Count
+    of: Count
     volume: float
     measures: dict[str, Measure]
     gauges: dict[str, dict[str, Gauge]] = {}
-    classes: dict[str, int] = {}
-    exceptions: dict[str, int] = {}
+    classes: dict[str, Count] = {}
+    exceptions: dict[str, Count] = {}
 
     @property
     def start_ms(self) -> int:

@@ -5,6 +5,7 @@ However its checkpoints are cut off and wherever it is restored, the alerts topi
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -13,6 +14,8 @@ from faust.types import TP
 from stream_monitor import rules, wire
 from stream_monitor.core.rule import Absent, Rule, Threshold
 from stream_monitor.core.window import HOUR_MS, MINUTE_MS
+from stream_monitor.exporters.prometheus import PipelineCollector
+from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 from stream_monitor.testing.stand_ins import Committed, Fetched, MemoryState, Outbox
 from stream_monitor.worker.judge import JudgeTask
@@ -212,6 +215,52 @@ def test_foreign_bytes_are_a_dead_letter_and_stop_nothing():
     letters = [value for topic, _, _, value in bench.sent if topic == "dlq"]
     assert len(letters) == len(junk)
     assert bench.task.counters == {"read": len(junk) + 1, "not_a_minute": len(junk), "firing": 1}
+
+
+STRANGE = [
+    10**400,
+    2**63,
+    2**62,
+    -1,
+    -(10**30),
+    1e308,
+    -1e308,
+    5e-324,
+    0.5,
+    "",
+    "x" * 5000,
+    "2024-99-99T10:00:00Z",
+]
+STRANGE += [None, True, [], {}]
+
+
+def changed(rng, value):
+    """Some value somewhere in it is another; or a field is gone."""
+    if isinstance(value, dict) and value and rng.random() < 0.9:
+        name = rng.choice(list(value))
+        rest = {other: found for other, found in value.items() if other != name}
+        return rest if rng.random() < 0.1 else {**value, name: changed(rng, value[name])}
+    if isinstance(value, list) and value and rng.random() < 0.9:
+        at = rng.randrange(len(value))
+        return [*value[:at], changed(rng, value[at]), *value[at + 1 :]]
+    return rng.choice(STRANGE)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
+def test_whatever_somebody_has_written_to_the_topic_stops_nothing(seed):
+    """Every shipped rule, the exporter, checkpoints, a scrape: on records of the day with something strange in them."""
+    rng, bench = random.Random(seed), Bench()
+    bench.task._exporter = PipelineCollector(KINDS)
+    of_day = [json.loads(value) for value in rng.sample(day(), 60)]
+    for _ in range(12):
+        few = [changed(rng, rng.choice(of_day)) for _ in range(40)]
+        bench.add(*(json.dumps(record).encode() for record in few), json.dumps(of_day[0]).encode())
+        bench.checkpoint()
+        list(bench.task._exporter.collect())
+    counters = bench.task.counters
+    assert counters["read"] == 12 * 41
+    assert 0 < counters["not_a_minute"] < 12 * 40
 
 
 def test_an_alert_of_a_rule_that_is_gone_resolves():
