@@ -14,6 +14,7 @@ from stream_monitor.core.record import Kind
 from stream_monitor.core.snapshot import HourLine, Range, SeriesSnapshot, Snapshot, select
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
 from stream_monitor.errors import MonitorError
+from stream_monitor.feed.row import MetricRow, row_from
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 
@@ -24,7 +25,7 @@ _WAIT_S = 0.05
 _PATIENCE = 200
 """Empty fetches in a row (10 s) before the broker is given up."""
 
-_Windows = dict[int, tuple[wire.MetricLine, bytes]]
+_Windows = dict[int, MetricRow]
 
 
 @dataclass(slots=True)
@@ -39,19 +40,22 @@ class _Rows:
     def take(self, value: bytes | None, kinds: Mapping[str, Kind], partition: int = 0) -> None:
         """Keep the record if it is the newest of its window."""
         try:
-            line = wire.metric_line(value or b"")
-            kind, labels, _, start_ms = line.place
-        except (wire.WireError, ValueError):
+            found = row_from(value or b"", kinds)
+        except wire.WireError:
             self.unreadable += 1
             return
-        if kind not in kinds:
-            return
-        place = (partition, kind)
-        self.newest_ms[place] = max(self.newest_ms.get(place, 0), start_ms)
-        windows = self.by_series.setdefault((kind, labels), {})
-        seen = windows.get(start_ms)
-        if seen is None or (line.revision, line.final) > (seen[0].revision, seen[0].final):
-            windows[start_ms] = (line, value or b"")
+        if found is not None:
+            series, row = found
+            place = (partition, series[0])
+            self.newest_ms[place] = max(self.newest_ms.get(place, 0), row.start_ms)
+            self.keep(series, row)
+
+    def keep(self, series: SeriesId, row: MetricRow) -> None:
+        """Keep the row if it is the newest of its window."""
+        windows = self.by_series.setdefault(series, {})
+        seen = windows.get(row.start_ms)
+        if seen is None or (row.records, row.final) > (seen.records, seen.final):
+            windows[row.start_ms] = row
 
     def starts(self, series: SeriesId) -> _Windows:
         """A series' windows by their start."""
@@ -85,9 +89,9 @@ def read_history(
     finally:
         consumer.close()
     days, hours, minute_rows, live = rows
-    for windows in live.by_series.values():
-        for _, value in windows.values():
-            minute_rows.take(value, kinds)
+    for series, windows in live.by_series.items():
+        for row in windows.values():
+            minute_rows.keep(series, row)
     return _snapshot(within, days, hours, minute_rows, live.unreadable, kinds)
 
 
@@ -170,8 +174,8 @@ def _series(
         return None
     kind = kinds[series[0]]
     whole = Aggregate.empty(kind)
-    for _, _, (_, value) in taken:
-        whole.merge(wire.metric_from(value, kinds).aggregate)
+    for _, _, row in taken:
+        whole.merge(row.aggregate)
     one = SeriesSnapshot(kind, series[1], whole)
     one.hours = _time_line(within, hours, minutes)
     latest = [start for start in minutes if within.holds(start, MINUTE_MS)]
@@ -184,9 +188,9 @@ def _series(
 def _time_line(within: Range, hours: _Windows, minutes: _Windows) -> dict[int, HourLine]:
     """Hours from their rows, else from their minutes."""
     lines: dict[int, HourLine] = {}
-    for start, _, (line, _) in select(within, {}, hours, minutes):
+    for start, _, row in select(within, {}, hours, minutes):
         hour = lines.setdefault(window_start(start, HOUR_MS), HourLine())
-        hour.volume += line.volume
-        hour.errors += line.errors
-        hour.of += line.of
+        hour.volume += row.volume
+        hour.errors += row.errors
+        hour.of += row.of
     return lines

@@ -71,6 +71,8 @@ def row_from(value: bytes, kinds: Mapping[str, Kind]) -> tuple[SeriesId, MetricR
         raise wire.WireError(f"not a metrics record: {error}") from None
     if kind not in kinds:
         return None
+    if tuple(line.labels) != kinds[kind].labels:
+        raise wire.WireError(f"not a metrics record: {kind} is labelled {', '.join(kinds[kind].labels)}")
     if size_ms not in SIZES_MS or start_ms % size_ms or not value.startswith(b"{"):
         raise wire.WireError(f"not a metrics record: a window of {size_ms} ms that begins at {start_ms}")
     return (kind, labels), MetricRow(kinds[kind], line, size_ms, start_ms, value)

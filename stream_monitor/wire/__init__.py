@@ -30,13 +30,13 @@ from stream_monitor.wire.internal import (
     row_out,
     tick_out,
 )
+from stream_monitor.wire.metric import metric_from
 from stream_monitor.wire.minute import Measure, ObservedMinute, observed
 from stream_monitor.wire.public import (
     MetricLine,
     WireError,
     dlq_late_partial,
     dlq_record,
-    metric_from,
     metric_line,
     metric_value,
 )

@@ -13,18 +13,19 @@ from typing import Annotated
 import msgspec
 
 from stream_monitor.wire.identity import from_iso
-from stream_monitor.wire.public import METRIC_VERSION, WireError
+from stream_monitor.wire.public import METRIC_VERSION, Amount, Count, Whole, WireError
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""What somebody else has written there may have 400 digits; the parser checks it, for nothing."""
-Whole = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31)]
+Bucket = Annotated[int, msgspec.Meta(ge=-4096, le=4096)]
+"""The core's own lie in [-639, 2126]."""
+Counts = Annotated[list[Count], msgspec.Meta(max_length=8192)]
+Sum = Annotated[float, msgspec.Meta(ge=0.0, le=1e24)]
 
 
 class Positive(msgspec.Struct, gc=False):
     """The buckets above zero."""
 
-    offset: Whole
-    bucketCounts: list[Count]  # noqa: N815  (OTLP's name)
+    offset: Bucket
+    bucketCounts: Counts  # noqa: N815  (OTLP's name)
 
 
 class Buckets(msgspec.Struct, gc=False):
@@ -38,7 +39,7 @@ class Measure(msgspec.Struct, gc=False):
     """A distribution's numbers; a family has its own quantiles."""
 
     count: Count
-    sum: float
+    sum: Sum
     min: float
     max: float
     mean: float
@@ -47,7 +48,7 @@ class Measure(msgspec.Struct, gc=False):
     p95: float | None = None
     p99: float | None = None
     histogram: Buckets | None = None
-    bins: list[Count] | None = None
+    bins: Counts | None = None
 
 
 class Gauge(msgspec.Struct, gc=False):
@@ -83,7 +84,7 @@ class ObservedMinute(msgspec.Struct, gc=False):
     error_records: Count
     errors: Count
     of: Count
-    volume: float
+    volume: Amount
     measures: dict[str, Measure]
     gauges: dict[str, dict[str, Gauge]] = {}
     classes: dict[str, Count] = {}

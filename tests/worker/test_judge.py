@@ -22,6 +22,7 @@ from stream_monitor.worker.judge import JudgeTask
 from stream_monitor.worker.state import META_KEY
 from stream_monitor.worker.store import stamped
 from tests.alerts import day, winning
+from tests.strange import changed
 
 NINE = 1_705_276_800_000 + 9 * HOUR_MS
 NOW = 1_800_000_000_000 // MINUTE_MS * MINUTE_MS
@@ -217,39 +218,10 @@ def test_foreign_bytes_are_a_dead_letter_and_stop_nothing():
     assert bench.task.counters == {"read": len(junk) + 1, "not_a_minute": len(junk), "firing": 1}
 
 
-STRANGE = [
-    10**400,
-    2**63,
-    2**62,
-    -1,
-    -(10**30),
-    1e308,
-    -1e308,
-    5e-324,
-    0.5,
-    "",
-    "x" * 5000,
-    "2024-99-99T10:00:00Z",
-]
-STRANGE += [None, True, [], {}]
-
-
-def changed(rng, value):
-    """Some value somewhere in it is another; or a field is gone."""
-    if isinstance(value, dict) and value and rng.random() < 0.9:
-        name = rng.choice(list(value))
-        rest = {other: found for other, found in value.items() if other != name}
-        return rest if rng.random() < 0.1 else {**value, name: changed(rng, value[name])}
-    if isinstance(value, list) and value and rng.random() < 0.9:
-        at = rng.randrange(len(value))
-        return [*value[:at], changed(rng, value[at]), *value[at + 1 :]]
-    return rng.choice(STRANGE)
-
-
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.slow
 def test_whatever_somebody_has_written_to_the_topic_stops_nothing(seed):
-    """Every shipped rule, the exporter, checkpoints, a scrape: on records of the day with something strange in them."""
+    """Every shipped rule, the exporter, checkpoints, a scrape: on records with something strange in them."""
     rng, bench = random.Random(seed), Bench()
     bench.task._exporter = PipelineCollector(KINDS)
     of_day = [json.loads(value) for value in rng.sample(day(), 60)]
