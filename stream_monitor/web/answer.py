@@ -52,7 +52,7 @@ class Board:
 def board_of(feed: Feed, ask: Ask, known: Sequence[str], warm_s: float = WARM_S) -> Board:
     """What the feed says as of now. Takes at most about `warm_s` longer than the view itself."""
     view = feed.view(ask.query(feed))
-    deadline = time.monotonic() + warm_s
+    deadline = time.monotonic() + (warm_s if view.complete else 0.0)
     is_warm = True
     for _ in warm(list(view.totals.values())):
         if time.monotonic() > deadline:

@@ -21,7 +21,7 @@ import orjson
 
 from stream_monitor.feed import Feed
 from stream_monitor.web import answer
-from stream_monitor.web.answer import Board
+from stream_monitor.web.answer import WARM_S, Board
 from stream_monitor.web.ask import Ask
 
 _T = TypeVar("_T")
@@ -38,7 +38,7 @@ QUEUE = 8
 """Events that wait for a client."""
 CACHED = 64
 _AGAIN_S = 5.0
-_SLOWLY_S = 1.0
+_SLOWLY_S = 0.7
 _BUSY = 3.0
 """After a board that took long, this many times as long passes until the next."""
 _FRESH_S = 0.5
@@ -58,6 +58,7 @@ class Rendered(NamedTuple):
     """A board as JSON."""
 
     body: bytes
+    is_complete: bool
     is_settled: bool
     version: int
     cost_s: float
@@ -144,14 +145,15 @@ class Hub:
     def _render(self, ask: Ask, show: Show) -> Rendered:
         """In the thread."""
         began, version = time.thread_time(), self.feed.version()
-        board = answer.board_of(self.feed, ask, self.known)
+        warm_s = WARM_S if self._rendered.get((ask, show)) is None else 4 * WARM_S
+        board = answer.board_of(self.feed, ask, self.known, warm_s)
         whole = answer.snapshot(board, show.sort, show.limit)
         whole["charts"] = answer.figures(board, dark=show.dark)
         body = orjson.dumps(whole)
         cost = time.thread_time() - began
         self.boards += 1
         self.seconds += cost
-        return Rendered(body, board.is_settled, version, cost, time.monotonic())
+        return Rendered(body, board.view.complete, board.is_settled, version, cost, time.monotonic())
 
     def state(self) -> bytes:
         """How the feed is, as JSON."""
@@ -240,10 +242,16 @@ class _Channel:
                 self._last = event("board", made.body)
                 self._publish(self._last)
                 version, is_settled, made_s = made.version, made.is_settled, made.made_s
-                soon = LOOK_S if feed.state().phase in ("loading", "live") else _SLOWLY_S
-                due = time.monotonic() + max(every if is_settled else soon, _BUSY * made.cost_s)
+                due = time.monotonic() + _pause(made, every)
             await asyncio.sleep(LOOK_S)
 
     def _key(self) -> tuple[str, int, bool]:
         of = self._hub.feed.state()
         return of.phase, of.since_ms, of.skew_ms is None
+
+
+def _pause(made: Rendered, every_s: float) -> float:
+    """Until the next board. Decoding goes on at once; while a range is being read, the reader has the time."""
+    if made.is_settled:
+        return max(every_s, _BUSY * made.cost_s)
+    return 0.0 if made.is_complete else max(_SLOWLY_S, _BUSY * made.cost_s)

@@ -18,6 +18,7 @@ kind.value = "ml"
 one = [name for name in names.options][:1]
 names.value = tuple(one)
 print(whole, len(plots.outputs), said.value, len(names.options), "text/csv" in export.value)
+task.cancel()
 """
 
 
@@ -30,12 +31,10 @@ def test_it_runs(embedded, make_settings, monkeypatch):
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     assert all(not cell.get("outputs") for cell in notebook.cells), "it is kept without outputs"
     notebook.cells.append(nbformat.v4.new_code_cell(ASKS))
-    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    NotebookClient(notebook, timeout=45, kernel_name="python3").execute()
     first = notebook.cells[1].outputs[0]["data"]["text/html"]
     assert "p99_ms" in first
-    whole, some, said, names, has_csv = notebook.cells[-1].outputs[0]["text"].split(maxsplit=4)[:5] or ()
+    whole, some, chosen, _, names, has_csv = notebook.cells[-1].outputs[0]["text"].split()
     assert int(whole) >= 6
     assert int(some) >= 5
-    assert said == "1"
-    assert has_csv
-    assert names
+    assert (chosen, names, has_csv) == ("1", "3", "True")

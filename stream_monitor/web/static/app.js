@@ -40,7 +40,7 @@ function condense() {
   say($("banner"), banner);
   $("banner").hidden = !banner;
   document.body.classList.toggle("dimmed", name === "lost" || name === "away");
-  document.body.classList.toggle("loading", name === "loading" || (name === "connecting" && !board));
+  document.body.classList.toggle("loading", (name === "loading" && !(board && board.complete)) || (name === "connecting" && !board));
 }
 
 function paint() {
