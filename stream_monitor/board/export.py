@@ -50,7 +50,7 @@ def row_of(item: Item, *, is_decoded: bool = True) -> dict[str, Any]:
         "entity": item.entity,
         "status": item.status.level,
         "records": sums.records,
-        "volume": round(sums.volume, 6),
+        "volume": None if item.volume is None else round(item.volume, 6),
         "errors": sums.errors,
         "of": sums.of,
         "error_rate": sums.error_ratio,

@@ -194,7 +194,7 @@ def _window(item: Item, start_ms: int, part: Part, step_ms: int) -> Plain:
         "start": wire.iso_second(start_ms),
         "size_s": step_ms // 1000,
         "records": part.records,
-        "volume": round(part.volume, 6),
+        "volume": None if item.volume is None else round(part.volume, 6),
         "errors": part.errors,
         "of": part.of,
         "error_rate": part.errors / part.of if part.of else None,

@@ -119,8 +119,10 @@ def ask_of(
 
 def _moment(name: str, text: str, now_ms: int) -> int:
     found = moment_of(text, now_ms)
-    if found is None or not 0 <= found <= now_ms + 366 * DAY_MS:
+    if found is None:
         raise ProblemError(422, f"{name} {text!r} is no time: now-6h, now, 2026-01-15T10:30:00Z")
+    if not 0 <= found <= now_ms + 366 * DAY_MS:
+        raise ProblemError(422, f"{name} {text!r} is before 1970 or more than a year ahead")
     return found
 
 

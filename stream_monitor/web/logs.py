@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 import orjson
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from stream_monitor.board.places import logs_of, places_of_view
@@ -21,6 +21,7 @@ from stream_monitor.web.problem import ProblemError
 MOST = 500
 AT_ONCE = 4
 """Raw records are read from Kafka for so many requests at a time; as many may wait."""
+_NO_PARTITION = frozenset({KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART})
 
 logs = APIRouter(prefix="/api/v1/logs", tags=["api"], responses=shape.PROBLEMS)
 
@@ -72,6 +73,8 @@ async def raw(
         found = await turns.run(lambda: hub.feed.excerpt(kind, partition, offset))
     except MonitorError as error:
         raise ProblemError(404, str(error)) from None
-    except KafkaException:
+    except KafkaException as error:
+        if error.args[0].code() in _NO_PARTITION:
+            raise ProblemError(404, f"the {kind} logs have no partition {partition}") from None
         raise ProblemError(503, f"Kafka does not give partition {partition} of the {kind} logs") from None
     return Response(orjson.dumps(answer.excerpt(found)), media_type="application/json")

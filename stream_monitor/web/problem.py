@@ -45,7 +45,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def wrong(_: Request, error: RequestValidationError) -> Response:
         errors = [
-            {"where": ".".join(str(part) for part in each["loc"]), "what": str(each["msg"])[:300]}
+            {
+                "where": ".".join(str(part) for part in each["loc"]),
+                "what": str(each["msg"]).removeprefix("Value error, ")[:300],
+            }
             for each in error.errors()[:10]
         ]
         return problem(422, f"{errors[0]['where']}: {errors[0]['what']}", errors=errors)

@@ -96,7 +96,7 @@ class Series(Shape):
     status: str
     status_why: str
     records: int
-    volume: float
+    volume: float | None
     errors: int
     of: int
     error_rate: float | None
@@ -184,7 +184,7 @@ class Window(Shape):
     start: str
     size_s: int
     records: int
-    volume: float
+    volume: float | None
     errors: int
     of: int
     error_rate: float | None

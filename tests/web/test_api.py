@@ -92,6 +92,17 @@ def test_windows_add_up_to_the_series(ask, items):
     assert len(some["windows"]) == 3 < some["total"]
 
 
+def test_a_volume_that_nobody_reported_is_missing_and_not_zero(ask):
+    rows = {row["name"]: row for row in ask("/snapshot")["series"]}
+    assert rows["airflow:etl_orders/"]["volume"] is None
+    assert rows["airflow:etl_orders/extract"]["volume"] > 0
+    windows = ask("/windows", entity="etl_orders")["windows"]
+    assert windows
+    assert {window["volume"] for window in windows} == {None}
+    for sort in ("volume", "-volume"):
+        assert len(ask("/series", sort=sort)["series"]) == len(rows)
+
+
 def test_a_range_in_the_past(ask):
     found = ask("/snapshot", **{"from": "2024-01-15T09:40:00Z", "to": "2024-01-15T10:00:00Z"})
     assert found["range"]["from"] == "2024-01-15T09:40:00Z"
@@ -141,6 +152,7 @@ def test_the_csv_is_what_is_shown_and_no_formula(items):
     ("parameters", "part"),
     [
         ({"from": "yesterday-ish"}, "is no time"),
+        ({"to": "2031-01-01"}, "is before 1970 or more than a year ahead"),
         ({"from": "now", "to": "now"}, "at least 5 minutes"),
         ({"from": "now-401d"}, "at most 400 days"),
         ({"from": "now-400d", "resolution": "1m"}, "more than 5000 such steps"),
