@@ -19,6 +19,7 @@ from stream_monitor.kinds import KINDS
 from stream_monitor.options import (
     POSITIVE,
     RATE,
+    RATE_HELP,
     ROLES,
     Finite,
     ReplicationFactor,
@@ -114,6 +115,7 @@ def replay(files: tuple[Path, ...], speed: float | None, shift_to_now: bool, key
     from stream_monitor import clients
     from stream_monitor import replay as room
 
+    room.check_files(files)
     settings = _settings(**flags)
     clients.ensure_broker(settings)
     stopped = on_signals()
@@ -126,8 +128,8 @@ def replay(files: tuple[Path, ...], speed: float | None, shift_to_now: bool, key
 
 @cli.command()
 @connection_options
-@click.option("--rate", type=RATE, default=50.0, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--rate", type=RATE, default=50.0, show_default=True, help=RATE_HELP)
+@click.option("--seed", type=int, default=1, show_default=True, help="Another one, another pipeline's luck.")
 @click.option("--incident", help="airflow-failures, consumer-lag or model-drift: begins now, for ten minutes.")
 @click.option("--seconds", type=POSITIVE, help="How long.  [until Ctrl-C]")
 def simulate(rate: float, seed: int, incident: str | None, seconds: float | None, **flags: Any) -> int:
@@ -135,6 +137,7 @@ def simulate(rate: float, seed: int, incident: str | None, seconds: float | None
     from stream_monitor import clients
     from stream_monitor import simulate as room
 
+    room.check_incident(incident)
     settings = _settings(**flags)
     clients.ensure_broker(settings)
     sent = room.simulate(settings, rate=rate, seed=seed, incident=incident, seconds=seconds, stopped=on_signals())
@@ -286,14 +289,15 @@ def ship(paths: tuple[str, ...], kind: str | None, fields: tuple[str, ...], once
     from stream_monitor import clients
     from stream_monitor.shipping import ship as room
 
+    given = room.fields_of(fields)
     settings = _settings(**flags)
     stopped = on_signals()
     clients.ensure_broker(settings, stopped)
-    return room.run(settings, paths, kind=kind, fields=fields, once=once, stopped=stopped)
+    return room.run(settings, paths, kind=kind, fields=given, once=once, stopped=stopped)
 
 
 @cli.command()
-@click.option("--rate", type=RATE, default=50.0, show_default=True)
+@click.option("--rate", type=RATE, default=50.0, show_default=True, help=RATE_HELP)
 @click.option("--incident", help="airflow-failures, consumer-lag or model-drift, from the start.")
 def demo(rate: float, incident: str | None) -> int:
     """Everything on this machine: a stand-in for Kafka, a day of logs, a live pipeline, the worker."""

@@ -1,7 +1,7 @@
 """The demo: the embedded broker, a day of example logs that ends now, a live pipeline, the worker, the web view.
 
-On a terminal it opens the dashboard until that is quit; elsewhere it waits until the example logs are in the
-metrics, prints the report of the day and ends.
+It waits until the example logs are in the metrics. On a terminal it then opens the dashboard and the web view,
+until that is quit; elsewhere it prints the report of the day and ends.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 
 from stream_monitor import offsets, recording, replay, report, sources, topics, tui
 from stream_monitor.broker import EmbeddedBroker, die_with_parent, free_port
-from stream_monitor.errors import MonitorError, UsageError
+from stream_monitor.errors import MonitorError
 from stream_monitor.offsets import Offsets
 from stream_monitor.settings import Settings
-from stream_monitor.simulate import INCIDENTS
+from stream_monitor.simulate import check_incident
 
 _PATIENCE_S = 110.0
 _WEB_PORT = 8080
@@ -33,8 +33,7 @@ def _is_taken(port: int) -> bool:
 
 def run(*, rate: float, incident: str | None, stopped: Callable[[], bool]) -> int:
     """Run the demo. Returns 0; raises MonitorError where a part of it can't start or ends."""
-    if incident is not None and incident not in INCIDENTS:
-        raise UsageError(f"no incident {incident!r}; there are: {', '.join(INCIDENTS)}")
+    check_incident(incident)
     with tempfile.TemporaryDirectory(prefix="stream-monitor-demo-") as folder, EmbeddedBroker() as broker:
         settings = Settings(broker=broker.address, prefix="pipeline", datadir=Path(folder), http_port=free_port())
         _say(f"embedded broker (a stand-in for Kafka) on {broker.address}")
@@ -46,19 +45,23 @@ def run(*, rate: float, incident: str | None, stopped: Callable[[], bool]) -> in
             )
             live = ["--rate", str(rate), *(("--incident", incident) if incident else ())]
             ends = offsets.ends(settings, offsets.SOURCES)
-            port = free_port() if _is_taken(_WEB_PORT) else _WEB_PORT
-            with _process(settings, "simulate", *live), _process(settings, "web", "--port", str(port)):
-                _say(f"the web view is on http://127.0.0.1:{port}/")
+            with _process(settings, "simulate", *live):
                 _wait_processed(settings, ends, worker, stopped)
-                return _show(settings, worker, stopped)
+                if stopped():
+                    return 0
+                return _show(settings, worker, stopped) if _has_terminal() else report.run(settings, hours=25)
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _show(settings: Settings, worker: subprocess.Popen[bytes], stopped: Callable[[], bool]) -> int:
-    if stopped():
-        return 0
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return report.run(settings, hours=25)
-    code = tui.run(settings, lambda: stopped() or worker.poll() is not None)
+    """The dashboard, and the web view beside it, until the dashboard is quit."""
+    port = free_port() if _is_taken(_WEB_PORT) else _WEB_PORT
+    with _process(settings, "web", "--port", str(port)):
+        _say(f"the web view is on http://127.0.0.1:{port}/")
+        code = tui.run(settings, lambda: stopped() or worker.poll() is not None)
     _check(worker)
     return code
 

@@ -30,7 +30,7 @@ EXAMPLES = {
         "stream-monitor report --server --interval 60",
     ),
     "tui": ("stream-monitor tui", "stream-monitor tui --serve --port 8000"),
-    "web": ("stream-monitor web", "stream-monitor web --host 0.0.0.0 --port 8080"),
+    "web": ("stream-monitor web", "STREAM_MONITOR_WEB_TOKEN=… stream-monitor web --host 0.0.0.0 --port 8080"),
     "dlq": ("stream-monitor dlq --limit 20", "stream-monitor dlq --follow | jq .reason"),
     "alerts check": ("stream-monitor alerts check", "stream-monitor alerts check my-rules.yaml"),
     "alerts test": ("STREAM_MONITOR_NOTIFY_URLS=mailto://… stream-monitor alerts test",),

@@ -106,6 +106,15 @@ class Sender:
             self._failure = f"{message.topic()} did not take a record: {error.str()}"
 
 
+def check_files(paths: Iterable[Path]) -> None:
+    """Raises UsageError for one that cannot be opened."""
+    for path in paths:
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+
+
 def replay(
     settings: Settings,
     paths: Sequence[Path],

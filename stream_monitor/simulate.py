@@ -171,6 +171,12 @@ def _record(kind: str, key: str, log: dict[str, Any], at: int, shipped: int) -> 
     return Recorded(f"logs.{kind}", shipped, value, key, crc32(key.encode()) % 4, (("ce_type", f"log.{kind}"),))
 
 
+def check_incident(incident: str | None) -> None:
+    """Raises UsageError for one that is unknown."""
+    if incident is not None and incident not in INCIDENTS:
+        raise UsageError(f"no incident {incident!r}; there are: {', '.join(INCIDENTS)}")
+
+
 def simulate(
     settings: Settings,
     *,
@@ -184,8 +190,7 @@ def simulate(
 
     An incident begins at once and lasts ten minutes. Raises UsageError for one that is unknown.
     """
-    if incident is not None and incident not in INCIDENTS:
-        raise UsageError(f"no incident {incident!r}; there are: {', '.join(INCIDENTS)}")
+    check_incident(incident)
     now = _now_ms()
     incidents = (Incident(incident, now, now + 10 * MINUTE_MS),) if incident else ()
     pipeline = SimulatedPipeline(seed, (rate * 6, rate * 30, rate * 24), incidents)

@@ -47,6 +47,8 @@ def guarded(command: Callable[[], Any]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return 2
+    except click.UsageError as error:
+        return _fail(_wrong_use(error), 2)
     except click.ClickException as error:
         return _fail(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
@@ -66,6 +68,15 @@ def guarded(command: Callable[[], Any]) -> int:
             raise
         return _fail(f"the broker failed: {reason}", 1)
     return code if isinstance(code, int) else 0
+
+
+def _wrong_use(error: click.UsageError) -> str:
+    """What click says, and which `--help` has the right use."""
+    said = error.format_message()
+    if error.ctx is None:
+        return said
+    between = " See:" if said.endswith("?") else "; see:"
+    return f"{said.rstrip('.')}{between} {error.ctx.command_path} --help"
 
 
 def _kafka_reason(error: Exception) -> str | None:

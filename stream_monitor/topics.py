@@ -160,6 +160,16 @@ def counts_in(metadata: ClusterMetadata, settings: Settings) -> dict[str, int]:
     return {name[len(start) :]: len(t.partitions) for name, t in found.items() if name.startswith(start)}
 
 
+def _remedy(settings: Settings) -> str:
+    """What to do about a missing topic. A prefix that somebody has chosen may be mistyped."""
+    if settings.prefix == Settings.model_fields["prefix"].default:
+        return "make the topics with: stream-monitor topics apply"
+    return (
+        f"if the prefix {settings.prefix} is the right one, make the topics with: "
+        f"stream-monitor topics apply --prefix {settings.prefix}"
+    )
+
+
 def check(settings: Settings, names: Iterable[str] | None = None, counts: Mapping[str, int] | None = None) -> None:
     """Raises TopicMissingError where a topic is missing, or its partitions are not as they must be.
 
@@ -171,7 +181,7 @@ def check(settings: Settings, names: Iterable[str] | None = None, counts: Mappin
         if name not in counts:
             raise TopicMissingError(
                 f"topic {settings.topic(name)} is not on the broker at {settings.broker}, or not for this user to "
-                "see; make the topics with: stream-monitor topics apply"
+                f"see; {_remedy(settings)}"
             )
         leader = wanted[name].partitions_of
         if leader is not None and counts.get(leader) != counts[name]:

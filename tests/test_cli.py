@@ -109,6 +109,11 @@ def test_no_broker(arguments, tmp_path):
         (("simulate", "--seconds", "nan"), "seconds"),
         (("demo", "--rate", "nan"), "rate"),
         (("demo", "--incident", "flood"), "airflow-failures"),
+        (("simulate", "--incident", "flood", "--broker", NOWHERE), "airflow-failures"),
+        (("replay", "nowhere.jsonl", "--broker", NOWHERE), "cannot read nowhere.jsonl: No such file"),
+        (("ship", "x", "--field", "bad", "--broker", NOWHERE), "--field 'bad': it is NAME=VALUE"),
+        (("reprot",), "No such command 'reprot'; see: stream-monitor --help"),
+        (("report", "--hour", "3"), "Did you mean --hours? See: stream-monitor report --help"),
         (("topics", "apply", "--replication-factor", "-5"), "replication-factor"),
         (("topics", "apply", "--replication-factor", "0"), "-1 (the broker's default) or 1 to 32767"),
         (("topics", "apply", "--replication-factor", "99999"), "replication-factor"),
@@ -165,7 +170,7 @@ def test_what_a_client_raises_is_one_line(here, monkeypatch):
         raise KafkaException(KafkaError(KafkaError._TRANSPORT))
 
     monkeypatch.setattr(clients, "ensure_broker", gone)
-    for arguments in (("report",), ("dlq",), ("topics", "plan"), ("replay", "x")):
+    for arguments in (("report",), ("dlq",), ("topics", "plan"), ("replay", __file__)):
         code, _, error = here(*arguments)
         assert code == 1
         assert "the broker failed: " in one_line(error)
@@ -271,7 +276,8 @@ def test_missing_topics(embedded, tmp_path):
     for arguments in (("worker", "--http-port", 0, "--datadir", tmp_path), ("report",), ("dlq",)):
         code, _, error = run(*arguments, "--broker", embedded, "--prefix", "nothing.here")
         assert code == 1
-        assert "topics apply" in one_line(error)
+        assert "if the prefix nothing.here is the right one" in one_line(error)
+        assert "stream-monitor topics apply --prefix nothing.here" in one_line(error)
 
 
 def test_topics_plan_and_apply(embedded):

@@ -227,13 +227,12 @@ def run(
     patterns: Sequence[str],
     *,
     kind: str | None,
-    fields: Sequence[str],
+    fields: Mapping[str, str],
     once: bool,
     stopped: Callable[[], bool],
 ) -> int:
     """Ship, and say what became of it. Exit code 1 if files could not be read."""
-    given = dict(_field(pair) for pair in fields)
-    shipper = Shipper(settings, patterns, kind, given, stopped)
+    shipper = Shipper(settings, patterns, kind, fields, stopped)
     shipper.run(once=once)
     counts = shipper.counts
     click.echo(f"{counts['sent']} records sent")
@@ -253,6 +252,11 @@ def run(
         _say(f"{counts['failed']} records could not be made sense of, and were left out")
     is_bad = counts["too_large"] or counts["failed"] or any(name.startswith("unreadable") for name in counts)
     return 1 if is_bad else 0
+
+
+def fields_of(pairs: Sequence[str]) -> dict[str, str]:
+    """`NAME=VALUE`, each. Raises UsageError."""
+    return dict(_field(pair) for pair in pairs)
 
 
 def _field(pair: str) -> tuple[str, str]:
