@@ -83,7 +83,7 @@ def cards_of(
     said = f"{short(errors)} of {short(of)}" if of else ""
     return [
         Card("log records", "records", short(sum(t.sums.records for t in totals)) if totals else DASH,
-             f"in {length(len(view.query.starts[1:]) * view.query.step_ms)}", "", record_steps(totals)),
+             f"in {length(_whole_ms(view.query))}", "", record_steps(totals)),
         Card(f"average {name}", name, span(whole.mean if whole else None), _scope(measured), "",
              [step.mean if step else None for step in steps]),
         Card(f"p99 {name}", "p99", span(whole.quantile(0.99) if whole else None),
@@ -96,6 +96,11 @@ def cards_of(
              "warning" if expected > active else "ok" if expected else ""),
         Card("alerts firing", "alerts", str(len(firing)), firing[0].rule if firing else "none", worst),
     ]  # fmt: skip
+
+
+def _whole_ms(query: Query) -> int:
+    """The range in whole steps: the one that is not over is in the numbers, and no length of its own."""
+    return (query.range.to_ms - query.from_ms) // query.step_ms * query.step_ms
 
 
 def _scope(measured: Sequence[tuple[LineView, int]]) -> str:

@@ -40,7 +40,7 @@ class Ask(ModalScreen[str | None]):
         self.query_one(Input).focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """What was typed; nothing is the first answer."""
+        """What was typed."""
         wrong = self._check(event.value)
         if wrong is None:
             self.dismiss(event.value)
@@ -52,8 +52,8 @@ class Ask(ModalScreen[str | None]):
         self.dismiss(self._answers[event.option_index][1])
 
     def action_options(self) -> None:
-        """From the line to the answers."""
-        self.query_one(OptionList).focus()
+        """From the line to the answers, at once: a key that follows is for them."""
+        self.set_focus(self.query_one(OptionList))
 
     def action_leave(self) -> None:
         """No answer."""

@@ -83,7 +83,7 @@ def _lag(item: Item, axis: Axis, palette: Palette) -> Chart:
     gauge = item.line.whole.gauges[index]
     ranked = sorted(gauge, key=lambda key: -gauge[key][2])[:_PARTITIONS]
     curves = [
-        Curve(f"partition {key}", _values(item.line, index, key), palette.series[n % len(palette.series)])
+        Curve(f"p{key}", _values(item.line, index, key), palette.series[n % len(palette.series)])
         for n, key in enumerate(ranked)
     ]
     behind = "" if item.lag_seconds is None else f" ≈ {span(item.lag_seconds * 1000)}"

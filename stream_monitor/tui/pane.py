@@ -149,17 +149,17 @@ class AlertsPane(Pane):
             mark = MARKS.get(alert.severity, "◆") if alert.is_firing else "✓"
             text.append(f"{mark} {clean(alert.rule)}", style=palette.level(alert.severity))
             text.append(f"  {alert.kind}  {clean(alert.entity)}\n", style=palette.strong)
-            until = (
-                ""
-                if alert.is_firing
-                else f", over at {moment(alert.at_ms)} after {span(alert.at_ms - alert.since_ms)}"
-            )
             value = "" if alert.value is None else f", value {short(alert.value)}"
-            text.append(
-                f"{clean(alert.state)} since {moment(alert.since_ms)} UTC{until}{value}\n", style=palette.dim
-            )
+            text.append(f"{_when(alert)}{value}\n", style=palette.dim)
             text.append(clean(alert.summary))
         self.query_one(".said", Static).update(text)
+
+
+def _when(alert: wire.AlertRecord) -> str:
+    if alert.is_firing:
+        return f"{clean(alert.state)} since {moment(alert.since_ms)} UTC"
+    took = span(alert.at_ms - alert.since_ms)
+    return f"{clean(alert.state)}: it fired from {moment(alert.since_ms)} to {moment(alert.at_ms)} UTC, for {took}"
 
 
 class LogsPane(Pane):

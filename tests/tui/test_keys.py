@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from textual.command import CommandPalette
-from textual.widgets import Input, Static
+from textual.widgets import Input, OptionList, Static
 
 from stream_monitor.core.window import HOUR_MS, MINUTE_MS
 from stream_monitor.feed import FeedState
@@ -165,6 +165,10 @@ def test_ranges_and_intervals():
         assert app.when.length_ms == 90 * MINUTE_MS
         await hands.press("w", "down", "down", "enter")
         assert app.when.length_ms in (15 * MINUTE_MS, HOUR_MS)
+        await hands.press("w")
+        app.screen.action_options()
+        assert app.focused is app.screen.query_one(OptionList)  # not a moment later: the next key is typed ahead
+        await hands.press("escape")
         await hands.press("i")
         assert app.memory.interval_s == 2.0
         for _ in range(5):

@@ -19,7 +19,7 @@ let isDrawn = true;
 
 function condition() {
   if (away) return ["away", "✕", "no answer", `The server has not answered since ${moment(away.toISOString())}. What is shown is of then; it is tried again by itself.`];
-  if (state.phase === "lost") return ["lost", "✕", "broker lost", `No Kafka broker since ${moment(state.since)}: ${state.why}. What was read stays; it is tried again each second.`];
+  if (state.phase === "lost") return ["lost", "✕", "broker lost", `Nothing is read from Kafka since ${moment(state.since)}: ${state.why}. What was read stays; it is tried again each second.`];
   if (state.phase === "connecting") return ["connecting", "◌", "connecting", "Connecting to Kafka."];
   if (state.phase === "loading" || (board && !board.complete)) return ["loading", "↻", "reading", "The range is being read."];
   if (board && !board.decoded) return ["loading", "↻", "reading", ""];

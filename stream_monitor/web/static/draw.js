@@ -176,7 +176,7 @@ export function alerts(board) {
       el("span", { className: `level ${alert.state === "firing" ? alert.severity : "stale"}` },
         `${MARKS[alert.state === "firing" ? alert.severity : "stale"] || "●"} ${alert.state === "firing" ? alert.severity : alert.state}`),
       el("span", {}, el("strong", {}, alert.rule), ` ${alert.summary || alert.entity}`),
-      el("time", { dateTime: alert.since }, `since ${moment(alert.since)}`)),
+      el("time", { dateTime: alert.since }, alert.state === "firing" ? `since ${moment(alert.since)}` : `${moment(alert.since)} – ${moment(alert.at)}`)),
   );
   if (!made.length) made.push(el("p", { className: "note" }, "No alert has fired."));
   if (board.alerts_total > shown.length) made.push(el("p", { className: "note" }, `and ${board.alerts_total - shown.length} more`));
