@@ -21,7 +21,8 @@ h2{font-size:1rem;margin:0 0 .4rem}.dim,small{color:#5c6773;font-weight:400;font
 .charts{grid-template-columns:repeat(2,minmax(0,1fr))}
 .box{background:#fff;border:1px solid #e6eaef;border-radius:12px;padding:.8rem 1rem;min-width:0;
 margin-bottom:.75rem}
-.cards .box,.charts .box{margin:0}.value{font-size:1.6rem;font-weight:620}.plot{height:300px}.tall{height:520px}
+.cards .box,.charts .box{margin:0}.value{font-size:1.6rem;font-weight:620}.plot{height:300px}.tall{height:780px}
+.charts .box:has(.tall){grid-row:span 2}
 table{border-collapse:collapse;width:100%;font-size:.88rem}th,td{text-align:right;padding:.3rem .5rem;
 border-bottom:1px solid #e6eaef}th{color:#5c6773;font-weight:500}.left{text-align:left}
 @media(max-width:900px){.cards{grid-template-columns:repeat(2,1fr)}.charts{grid-template-columns:1fr}}
