@@ -107,8 +107,9 @@ class MonitorApp(Dashboard):
         now = self.feed.now_ms()
 
         def check(text: str) -> str | None:
-            if moment_of(text, now) is not None:
-                return None
+            found = moment_of(text, now)
+            if found is not None:
+                return None if found <= now else f"{text!r} is not past; it is {moment(now)} UTC"
             return f"{text!r} is no moment; say -2h, 14:30, yesterday 14:30 or 2024-01-15 10:30 (UTC)"
 
         def answer(text: str | None) -> None:

@@ -187,6 +187,10 @@ def test_pause_refresh_and_the_time_machine():
         assert app.paused_ms is None
         records = app.board.view.totals["ml"].sums.records
         await hands.press("t")
+        await hands.type("2031-01-01")
+        await hands.press("enter")
+        assert "is not past" in str(app.screen.query_one("#ask-wrong", Static).content)
+        await hands.press("escape", "t")
         await hands.type("10:15")
         await hands.press("enter")
         assert app.when.at_ms == data.NOW - 15 * MINUTE_MS - 42_000
