@@ -128,8 +128,8 @@ def test_a_line_of_bars():
 
 
 def test_numbers_for_a_person():
-    assert [number(value) for value in (None, 0, 0.5, 1234, 999_999_999_999, 1.234e12, 1e15)] == [
-        "–", "0", "0.5", "1,234", "999,999,999,999", "1.23e12", "1.00e15",
+    assert [number(value) for value in (None, 0, 0.004, 0.5, 1234, 999_999_999_999, 1.234e12, 1e15)] == [
+        "–", "0", "<0.1", "0.5", "1,234", "999,999,999,999", "1.23e12", "1.00e15",
     ]  # fmt: skip
     assert [duration(ms) for ms in (None, 0, 840, 999.7, 29_200, 59_970, 201_000, 3_599_900, 7_500_000)] == [
         "–", "0 ms", "840 ms", "1.0 s", "29.2 s", "1 min 0 s", "3 min 21 s", "1 h", "2 h 5 min",

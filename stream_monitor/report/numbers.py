@@ -8,14 +8,14 @@ _LONG_H = 1000
 
 
 def number(value: float | None) -> str:
-    """With thousands apart; one decimal below 100 where there is one; from 1e12 on as `1.23e12`."""
+    """With thousands apart; one decimal below 100 where there is one (`<0.1`, never `0.0`); `1.23e12`."""
     if value is None:
         return "–"
     if abs(value) >= _SCIENTIFIC:
         return f"{value:.2e}".replace("e+", "e")
     if value == int(value) or abs(value) >= 100:
         return f"{value:,.0f}"
-    return f"{value:.1f}"
+    return "<0.1" if 0 < value < 0.05 else f"{value:.1f}"
 
 
 def percent(ratio: float | None) -> str:

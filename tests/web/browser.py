@@ -440,7 +440,7 @@ def test_a_broker_that_is_away_and_comes_back(opened, make_settings):
                 publish(settings, values_of(pipeline_until(now, 0.1), now_ms=now), "metrics.live")
                 expect(page.locator("#state .text")).to_have_text("live", timeout=2 * SECONDS)
                 drawn(page)
-            expect(page.locator("#banner")).to_contain_text("No Kafka broker since", timeout=2 * SECONDS)
+            expect(page.locator("#banner")).to_contain_text("Nothing is read from Kafka", timeout=2 * SECONDS)
             expect(page.locator("body.dimmed")).to_have_count(1)
             assert rows(page), "what was read stays to be seen"
         assert page.evaluate("window.same"), "without a reload"

@@ -27,6 +27,7 @@ const two = (value) => String(value).padStart(2, "0");
 
 export function span(ms) {
   if (ms === null || ms === undefined) return DASH;
+  if (ms > 0 && ms < 0.05) return "<0.1 ms";
   if (ms < 999.5) return ms < 9.95 && !Number.isInteger(ms) ? `${ms.toFixed(1)} ms` : `${ms.toFixed(0)} ms`;
   if (ms < 59950) return `${(ms / 1000).toFixed(1)} s`;
   const seconds = Math.round(ms / 1000);
