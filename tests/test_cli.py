@@ -178,6 +178,7 @@ def test_what_a_client_raises_is_one_line(here, monkeypatch):
 
 def test_a_signal_is_seen_and_one_that_is_ignored_stays_so(here):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, too
     stopped = cli.on_signals()
     os.kill(os.getpid(), signal.SIGINT)
     assert not stopped()
