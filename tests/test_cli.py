@@ -65,6 +65,7 @@ def start(*arguments, **environment):
         [sys.executable, "-m", "stream_monitor", *map(str, arguments)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, **environment},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # in the background it is ignored, too
     )  # fmt: skip
 
 
