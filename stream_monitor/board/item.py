@@ -8,10 +8,11 @@ from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
+from stream_monitor.core import drift
 from stream_monitor.core.aggregate import Aggregate
 from stream_monitor.core.distribution import Distribution
 from stream_monitor.core.metric import SeriesId
-from stream_monitor.core.status import Status, class_shift, status_of
+from stream_monitor.core.status import Status, status_of
 from stream_monitor.core.timeline import LineView, Part
 from stream_monitor.core.view import View
 from stream_monitor.core.window import MINUTE_MS
@@ -146,12 +147,13 @@ class Item:
 
     @cached_property
     def drift(self) -> float | None:
-        """How far the classes of the range's last quarter are from those before, 0 to 1."""
+        """The share of the range's last quarter whose class has moved by more than chance; None: too few."""
         if not self.line.kind.classes:
             return None
         parts = self.line.parts
         cut = len(parts) * 3 // 4
-        return class_shift(_classes(parts[:cut]), _classes(parts[cut:]))
+        found = drift.compare_classes(_classes(parts[:cut]), _classes(parts[cut:]))
+        return None if found is None else found.moved
 
     @cached_property
     def last_run_ms(self) -> float | None:

@@ -208,17 +208,3 @@ def _told(found: health.Status, facts: Facts, view: View, line: LineView) -> Sta
             return Status("warning", f"late: silent for {_silence_ms(view, line) // MINUTE_MS} minutes")
         case _:
             return OK
-
-
-CLASSES_LEAST = 30
-
-
-def class_shift(before: Mapping[str, int], after: Mapping[str, int]) -> float | None:
-    """Half the sum of the differences of shares: 0, the same classes; 1, none in common.
-
-    None where either holds fewer than CLASSES_LEAST: a difference would be chance.
-    """
-    n, m = sum(before.values()), sum(after.values())
-    if n < CLASSES_LEAST or m < CLASSES_LEAST:
-        return None
-    return sum(abs(before.get(c, 0) / n - after.get(c, 0) / m) for c in {*before, *after}) / 2

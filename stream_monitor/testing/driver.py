@@ -22,11 +22,10 @@ import orjson
 from faust.types import TP
 
 from stream_monitor import recording, rules, wire
-from stream_monitor.core.metric import Metric
 from stream_monitor.core.window import MINUTE_MS
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
-from stream_monitor.testing.expecting import check
+from stream_monitor.testing.expecting import check, winners
 from stream_monitor.testing.stand_ins import Committed, Fetched, MemoryState, Outbox
 from stream_monitor.worker.ingest import IngestTask
 from stream_monitor.worker.judge import JudgeTask
@@ -202,15 +201,7 @@ class Driver:
 
     def metrics(self) -> list[dict[str, Any]]:
         """The winning record of each window so far, as a consumer reads it, by time; open ones are not `final`."""
-        best: dict[tuple[int, bytes], tuple[Metric, bytes]] = {}
-        for topic, _, key, value in self.sent:
-            if topic.startswith("metrics.") and key and value:
-                metric = wire.metric_from(value, KINDS)
-                window = metric.size_ms, key
-                if window not in best or metric.supersedes(best[window][0]):
-                    best[window] = metric, value
-        rows = [json.loads(value) for _, value in best.values()]
-        return sorted(rows, key=lambda row: (row["window"]["start"], row["window"]["size_s"], row["entity"]))
+        return winners((key, value) for topic, _, key, value in self.sent if topic.startswith("metrics."))
 
     def alerts(self) -> list[dict[str, Any]]:
         """What was sent to the alerts topic, in order, each of it once."""

@@ -1,12 +1,30 @@
-"""Metrics against what is expected of them: the fields that are named, and no others."""
+"""Metrics, and what is expected of them: the fields that are named, and no others."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from stream_monitor import wire
+from stream_monitor.core.metric import Metric
+from stream_monitor.kinds import KINDS
+
 _SHOWN = 3
 _IDENTITY = ("kind", "labels", "entity", "window")
+
+
+def winners(records: Iterable[tuple[bytes | None, bytes | None]]) -> list[dict[str, Any]]:
+    """Of (key, value) of the metrics topics the winning record of each window, as a consumer reads it, by time."""
+    best: dict[tuple[int, bytes], tuple[Metric, bytes]] = {}
+    for key, value in records:
+        if key and value:
+            metric = wire.metric_from(value, KINDS)
+            window = metric.size_ms, key
+            if window not in best or metric.supersedes(best[window][0]):
+                best[window] = metric, value
+    rows = [json.loads(value) for _, value in best.values()]
+    return sorted(rows, key=lambda row: (row["window"]["start"], row["window"]["size_s"], row["entity"]))
 
 
 def check(expected: Iterable[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> None:

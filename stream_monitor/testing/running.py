@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import Mapping
@@ -14,10 +13,9 @@ from typing import Any, Self
 import orjson
 from confluent_kafka import TopicPartition
 
-from stream_monitor import clients, replay, topics, wire
-from stream_monitor.kinds import KINDS
+from stream_monitor import clients, replay, topics
 from stream_monitor.settings import Settings
-from stream_monitor.testing.expecting import check
+from stream_monitor.testing.expecting import check, winners
 from stream_monitor.testing.worker import WorkerProcess
 
 _METRICS = ("metrics.live", "metrics.1m", "metrics.1h", "metrics.1d")
@@ -70,14 +68,7 @@ class Monitor:
 
     def metrics(self) -> list[dict[str, Any]]:
         """The winning record of each window so far, as a consumer reads it, by time; open ones are not `final`."""
-        best: dict[tuple[int, bytes], Any] = {}
-        for key, value in _records(self.settings, _METRICS):
-            metric = wire.metric_from(value, KINDS)
-            window = metric.size_ms, key
-            if window not in best or metric.supersedes(best[window][0]):
-                best[window] = metric, value
-        rows = [json.loads(value) for _, value in best.values()]
-        return sorted(rows, key=lambda row: (row["window"]["start"], row["window"]["size_s"], row["entity"]))
+        return winners(_records(self.settings, _METRICS))
 
     def expect_metrics(self, *expected: Mapping[str, Any], within: float = 60.0) -> None:
         """Wait until some window has these fields, for each of `expected`; see `expecting.check`.

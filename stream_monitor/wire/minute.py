@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Annotated
 
 import msgspec
 
-from stream_monitor.wire.identity import from_iso
-from stream_monitor.wire.public import METRIC_VERSION, Amount, Count, Whole, WireError
+from stream_monitor.wire.public import METRIC_VERSION, Amount, Count, Window, WireError, start_of
 
 Bucket = Annotated[int, msgspec.Meta(ge=-4096, le=4096)]
 """The core's own lie in [-639, 2126]."""
 Counts = Annotated[list[Count], msgspec.Meta(max_length=8192)]
-Sum = Annotated[float, msgspec.Meta(ge=0.0, le=1e24)]
 
 
 class Positive(msgspec.Struct, gc=False):
@@ -39,7 +36,7 @@ class Measure(msgspec.Struct, gc=False):
     """A distribution's numbers; a family has its own quantiles."""
 
     count: Count
-    sum: Sum
+    sum: Amount
     min: float
     max: float
     mean: float
@@ -64,13 +61,6 @@ class Gauge(msgspec.Struct, gc=False):
         return round(self.at.timestamp() * 1000)
 
 
-class Window(msgspec.Struct, gc=False):
-    """Where it begins, and how long it is."""
-
-    start: str
-    size_s: Whole
-
-
 class ObservedMinute(msgspec.Struct, gc=False):
     """One window of one series."""
 
@@ -93,7 +83,7 @@ class ObservedMinute(msgspec.Struct, gc=False):
     @property
     def start_ms(self) -> int:
         """Start of the window."""
-        return _start_ms(self.window.start)
+        return start_of(self.window.start)
 
     @property
     def label_values(self) -> tuple[str, ...]:
@@ -110,18 +100,13 @@ class ObservedMinute(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(ObservedMinute).decode
 
 
-@lru_cache(maxsize=4096)
-def _start_ms(start: str) -> int:
-    return from_iso(start)
-
-
 def observed(value: bytes | None) -> ObservedMinute:
     """The window in a metrics record. Raises WireError where it is none."""
     try:
         minute = _decode(value or b"")
         if minute.v != METRIC_VERSION:
             raise WireError(f"metrics record of version {minute.v!r}; this release reads {METRIC_VERSION}")
-        _start_ms(minute.window.start)
+        start_of(minute.window.start)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError) as error:
         raise WireError(f"not a metrics record: {error}") from None
     return minute

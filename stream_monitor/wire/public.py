@@ -81,7 +81,9 @@ Whole = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31)]
 Amount = Annotated[float, msgspec.Meta(ge=0.0, le=1e24)]
 
 
-class _LiteWindow(msgspec.Struct, gc=False):
+class Window(msgspec.Struct, gc=False):
+    """Where it begins, and how long it is."""
+
     start: str
     size_s: Whole
 
@@ -91,7 +93,7 @@ class MetricLine(msgspec.Struct, gc=False):
 
     kind: str
     labels: dict[str, str]
-    window: _LiteWindow
+    window: Window
     revision: Count
     final: bool
     errors: Count
@@ -101,14 +103,15 @@ class MetricLine(msgspec.Struct, gc=False):
     @property
     def place(self) -> tuple[str, tuple[str, ...], int, int]:
         """(kind, labels, size in ms, start in ms): what identifies the window."""
-        return self.kind, tuple(self.labels.values()), self.window.size_s * 1000, _start_ms(self.window.start)
+        return self.kind, tuple(self.labels.values()), self.window.size_s * 1000, start_of(self.window.start)
 
 
 _lines = msgspec.json.Decoder(MetricLine)
 
 
 @lru_cache(maxsize=4096)
-def _start_ms(start: str) -> int:
+def start_of(start: str) -> int:
+    """A window's start in UTC milliseconds; thousands of records have the same. Raises ValueError."""
     return from_iso(start)
 
 

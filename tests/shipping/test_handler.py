@@ -148,18 +148,6 @@ def check_order(found, said):
     assert last == {f"v{n}": list(range(n, 400, 3)) for n in range(3)}
 
 
-@pytest.fixture
-def logger():
-    """A logger of the test's own, and the handlers that it was given are closed."""
-    logger = logging.getLogger("tests.shipping")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    yield logger
-    for handler in logger.handlers[:]:
-        logger.removeHandler(handler)
-        handler.close()
-
-
 def made(logger, tmp_path, **options):
     handler = KafkaHandler(broker=NOWHERE, spool_dir=tmp_path, flush_timeout=0.1, **options)
     logger.addHandler(handler)

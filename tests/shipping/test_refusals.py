@@ -9,7 +9,6 @@ import time
 from dataclasses import replace
 
 import orjson
-import pytest
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from stream_monitor import clients, topics
@@ -21,18 +20,6 @@ from tests.shipping.reading import header, messages
 from tests.workers import wait_for
 
 LABELS = {"service": "s", "model_version": "v"}
-
-
-@pytest.fixture
-def logger():
-    """A logger of the test's own, and the handlers that it was given are closed."""
-    logger = logging.getLogger("tests.refusals")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    yield logger
-    for handler in logger.handlers[:]:
-        logger.removeHandler(handler)
-        handler.close()
 
 
 def made(logger, settings, tmp_path, **options):
