@@ -113,7 +113,7 @@ def _are_plain(values: Sequence[bytes | None]) -> bool:
     if not all(values):
         return False
     present = cast("Sequence[bytes]", values)
-    return all(map(bytes.isascii, present)) and max(map(len, present), default=0) <= MAX_BYTES
+    return b"".join(present).isascii() and max(map(len, present), default=0) <= MAX_BYTES
 
 
 def _read(parse: Callable[[Any], Any], value: bytes | None) -> Any:

@@ -147,7 +147,7 @@ class IngestTask(PartitionTask):
         for row in rows:
             if not row.unsent:
                 self._mark(row)
-        offsets = np.fromiter(map(_OFFSET, records), np.int64, len(records))[at]
+        offsets = _offsets(records)[at]
         held = np.fromiter(map(_OFFSET, rows), np.int64, len(rows))
         if held.max() >= offsets[0]:  # a replay: some rows hold some of it already
             new = np.flatnonzero(offsets > held[slots])
@@ -300,6 +300,14 @@ class IngestTask(PartitionTask):
 
     def on_committed(self, meta: dict[str, Any]) -> None:
         self._committed_frontier_ms = meta["frontier_ms"]
+
+
+def _offsets(records: Sequence[Any]) -> Ints:
+    """They ascend, and mostly without a gap."""
+    first, after = records[0].offset, records[-1].offset + 1
+    if after - first == len(records):
+        return np.arange(first, after)
+    return np.fromiter(map(_OFFSET, records), np.int64, len(records))
 
 
 def _keys(lines: Lines, starts: Ints) -> tuple[list[tuple[Labels, int]], Ints]:

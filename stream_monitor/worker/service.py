@@ -33,7 +33,7 @@ _LEAVE_S = 6.0
 """For leaving the group, when all is saved."""
 _SWITCH_S = 0.02
 """The fetching thread and the folding one share an interpreter; both work in long stretches."""
-_GC_THRESHOLD = 50_000
+_GC_THRESHOLD = 200_000
 """Rows are trees of dictionaries, not cycles: the collector finds little and costs much at its default of 700."""
 
 
