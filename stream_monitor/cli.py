@@ -56,6 +56,7 @@ def _settings(**flags: Any) -> Settings:
 @click.option("--idle-after", type=float, help="Seconds until a silent partition is idle.  [5]")
 @click.option("--http-host", help="Where /healthz, /readyz and /metrics are.  [127.0.0.1]")
 @click.option("--http-port", type=int, help="0: nowhere.  [6066]")
+@click.option("--verbose", is_flag=True, default=None, help="Log what Faust and the Kafka client say, too.")
 def worker(**flags: Any) -> int:
     """Run the Faust worker: logs in, metrics out. Several share the partitions."""
     from stream_monitor.worker import service

@@ -195,6 +195,9 @@ class Settings(BaseModel):
     alert_rules: Annotated[Path | None, Field(description="The alert rules' file; those that ship if unset")] = (
         None
     )
+    verbose: Annotated[
+        bool, Field(description="The worker's log tells what Faust and the Kafka client say, too")
+    ] = False
     failpoint: Annotated[
         str | None, Field(description="For tests of crashes: where to die, `name` or `name:times`")
     ] = None

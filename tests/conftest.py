@@ -10,6 +10,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import hypothesis
 import pytest
@@ -36,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         names = {*getattr(item, "fixturenames", ()), parameters.get("broker")}
-        if "kafka" in names:
+        if names & {"kafka", "own_kafka"}:
             item.add_marker(pytest.mark.kafka)
         if "embedded" in names:
             item.add_marker(pytest.mark.broker)
@@ -49,9 +50,25 @@ def kafka() -> Iterator[str]:
         with brokers.kafka() as address:
             yield address
     except brokers.NoKafkaError as error:
-        if os.environ.get("STREAM_MONITOR_REQUIRE_KAFKA"):
-            pytest.fail(f"needs Apache Kafka: {error}")
-        pytest.skip(f"needs Apache Kafka: {error}")
+        _without_kafka(error)
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[brokers.JarsKafka]:
+    """An Apache Kafka of the test's own, from its jars, which may be stopped and started."""
+    try:
+        node = brokers.JarsKafka()
+        node.start()
+    except brokers.NoKafkaError as error:
+        _without_kafka(error)
+    yield node
+    node.close()
+
+
+def _without_kafka(error: brokers.NoKafkaError) -> NoReturn:
+    if os.environ.get("STREAM_MONITOR_REQUIRE_KAFKA"):
+        pytest.fail(f"needs Apache Kafka: {error}")
+    pytest.skip(f"needs Apache Kafka: {error}")
 
 
 @pytest.fixture(scope="session")

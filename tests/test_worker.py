@@ -137,6 +137,23 @@ def test_a_damaged_table_is_put_aside_and_restored(kafka, make_settings, damage)
         worker.stop(signal.SIGKILL)
 
 
+def test_a_broker_that_goes_and_comes_back_is_two_lines_of_the_log(own_kafka, make_settings):
+    settings = make_settings(own_kafka.address)
+    with WorkerProcess(settings) as worker:
+        wait_for(lambda: ": ready" in worker.log.read_text(), 60, worker)
+        own_kafka.stop(signal.SIGKILL)
+        wait_for(lambda: "is away" in worker.log.read_text(), 60, worker)
+        own_kafka.start()
+        wait_for(lambda: "is back after" in worker.log.read_text(), 60, worker)
+        send(settings, [prediction(long_ago() + i, 10) for i in range(300)])
+        wait_settled(settings, 90, worker)
+        assert worker.stop() == 0
+    lines = worker.log.read_text().splitlines()
+    assert all(" stream_monitor.worker" in line for line in lines), lines
+    assert len([line for line in lines if "the broker at" in line]) == 2
+    assert len(lines) < 20, lines
+
+
 def ends_or_settles(settings, worker):
     try:
         wait_settled(settings, 60, worker)

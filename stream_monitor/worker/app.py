@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import faust
@@ -270,8 +270,9 @@ def _look_at_topics(app: MonitorApp, settings: Settings, partitions: Mapping[str
         return topics.partition_counts(settings), topics.ids(settings, partitions)
 
     @app.on_partitions_assigned.connect(weak=False)
-    async def assigned(_: Any, __: Any, **___: Any) -> None:
+    async def assigned(_: Any, partitions_got: set[TP], **__: Any) -> None:
         generation = app.consumer_generation_id
+        log.info("partitions: %s", _by_topic(tp for tp in partitions_got if tp.topic in app.batched_topics))
         try:
             counts, app.topic_ids = await asyncio.get_running_loop().run_in_executor(None, look)
         except (MonitorError, KafkaException) as error:
@@ -290,3 +291,11 @@ def _look_at_topics(app: MonitorApp, settings: Settings, partitions: Mapping[str
 def _owned(app: MonitorApp) -> list[TP]:
     consumer: BatchConsumer = app.consumer
     return sorted(tp for tp in consumer.assignment() if tp.topic in app.batched_topics and app.serves(tp))
+
+
+def _by_topic(partitions: Iterable[TP]) -> str:
+    """`logs.ml 0 1, logs.kafka 2`, for a person."""
+    numbers: dict[str, list[str]] = {}
+    for tp in sorted(partitions):
+        numbers.setdefault(tp.topic, []).append(str(tp.partition))
+    return ", ".join(f"{topic} {' '.join(its)}" for topic, its in numbers.items()) or "none, others have them all"

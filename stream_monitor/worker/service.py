@@ -23,6 +23,7 @@ from stream_monitor.settings import Settings
 from stream_monitor.worker import failpoint, logs
 from stream_monitor.worker.app import MonitorApp, create_app
 from stream_monitor.worker.health import is_ready, serve
+from stream_monitor.worker.outage import Outage
 
 log = logging.getLogger("stream_monitor.worker")
 
@@ -39,20 +40,23 @@ _GC_THRESHOLD = 200_000
 
 def run(settings: Settings) -> int:
     """Run until SIGINT or SIGTERM; returns 0. Raises MonitorError for what a user can cause."""
-    logs.configure()
+    outage = Outage(settings.broker)
+    logs.configure(verbose=settings.verbose, is_away=outage.is_on)
     failpoint.arm(settings.failpoint)
     _limit_arenas()
     clients.ensure_broker(settings)
     topics.check(settings)
     _refuse_second_on_embedded(settings)
     with _datadir_lock(settings.datadir):
-        return asyncio.run(_run(settings))
+        return asyncio.run(_run(settings, outage))
 
 
-async def _run(settings: Settings) -> int:
+async def _run(settings: Settings, outage: Outage) -> int:
     stop = _stop_on_signals()
     counts = _own_topics(settings)
     app = create_app(settings, counts)
+    outage.watch(app)
+    _say_what_is_read(settings)
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 20, 20)
     sys.setswitchinterval(_SWITCH_S)
@@ -60,7 +64,7 @@ async def _run(settings: Settings) -> int:
     pump = asyncio.create_task(app.outbox.pump())
     start = asyncio.create_task(app.start())
     try:
-        await _until_over(app, start, stop)
+        await _until_over(app, start, stop, outage)
     finally:
         if not start.done():
             start.cancel()
@@ -70,7 +74,20 @@ async def _run(settings: Settings) -> int:
             await server.cleanup()
     if app.failure is not None:
         raise _as_monitor_error(app.failure)
+    log.info("stopped; all is saved")
     return 0
+
+
+def _say_what_is_read(settings: Settings) -> None:
+    """What a person wants to know first."""
+    topics_read = ", ".join(settings.topic(f"logs.{kind}") for kind in settings.kinds)
+    log.info("reads %s from %s, in group %s", topics_read, settings.broker, settings.group_id)
+    at = (
+        f"http://{settings.http_host}:{settings.http_port}/readyz"
+        if settings.http_port
+        else "nowhere (--http-port 0)"
+    )
+    log.info("keeps its tables in %s; serves its health at %s", settings.datadir.absolute(), at)
 
 
 def _own_topics(settings: Settings) -> dict[str, int]:
@@ -129,7 +146,7 @@ def _exit_at_once(why: object) -> None:
     os._exit(1)
 
 
-async def _until_over(app: MonitorApp, start: asyncio.Task[None], stop: asyncio.Event) -> None:
+async def _until_over(app: MonitorApp, start: asyncio.Task[None], stop: asyncio.Event, outage: Outage) -> None:
     ready = False
     while not stop.is_set():
         if start.done() and start.exception() is not None:
@@ -138,6 +155,7 @@ async def _until_over(app: MonitorApp, start: asyncio.Task[None], stop: asyncio.
             app.fail(app.crash_reason or RuntimeError("Faust stopped without a reason"))
         if app.failure is not None:
             return
+        outage.look()
         if not ready and is_ready(app):
             ready = True
             log.info("ready; %s", app.restored)

@@ -7,6 +7,8 @@ from importlib.metadata import version
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer import fetcher
 from faust.app.base import App
 from faust.stores.rocksdb import Store
@@ -82,6 +84,9 @@ def test_state_that_we_read_is_where_it_was():
     assert "self.actives_ready = False" in inspect.getsource(TableManager.__init__)
     assert "consumer_generation_id" in inspect.getsource(aiokafka)
     assert "rebalancing" in inspect.getsource(App)
+    assert "self._consumer = self._new_consumer()" in inspect.getsource(App.consumer.fget)
+    assert "self._conns = {}" in inspect.getsource(AIOKafkaClient.__init__)
+    assert parameters(AIOKafkaConnection.connected) == ["self"]
     assert {"fetch_min_bytes", "fetch_max_wait_ms"} <= set(parameters(fetcher.Fetcher.__init__))
     assert "self._fetcher = Fetcher(" in inspect.getsource(AIOKafkaConsumer.start)
     assert "return needs_wakeup" in inspect.getsource(fetcher.Fetcher._proc_fetch_request)
