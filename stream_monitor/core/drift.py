@@ -18,8 +18,11 @@ docs/explanation/drift.md shows how often it is wrong, and what it finds.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
+
+from stream_monitor.core import tally
+from stream_monitor.core.record import OTHER
 
 LEAST = 50
 """Of a sample of fewer nothing is said."""
@@ -56,9 +59,23 @@ def compare_bins(before: Mapping[int, int], now: Mapping[int, int]) -> Compariso
 
 
 def compare_classes(before: Mapping[str, int], now: Mapping[str, int]) -> Comparison | None:
-    """Two samples of classes by name. None where one is smaller than LEAST."""
+    """Two samples of classes by name (tallies of core/tally.py). None where one is smaller than LEAST."""
+    before, now = _alike(before, now)
     pairs = [(before.get(name, 0), now.get(name, 0)) for name in sorted({*before, *now})]
     return _compare(pairs, _rare)
+
+
+def _alike(before: Mapping[str, int], now: Mapping[str, int]) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """The same names in both: where some were put together as OTHER, a name that one has may be in the other's."""
+    names = {*before, *now}
+    rest = tally.dropped(names, tally.MAX_NAMES) if OTHER in names else ()
+    return (before, now) if not rest else (_together(before, rest), _together(now, rest))
+
+
+def _together(counts: Mapping[str, int], rest: Iterable[str]) -> dict[str, int]:
+    kept = dict(counts)
+    kept[OTHER] = kept.get(OTHER, 0) + sum(kept.pop(name, 0) for name in rest)
+    return kept
 
 
 def _compare(pairs: Pairs, pool: Callable[[Pairs, float], Pairs]) -> Comparison | None:

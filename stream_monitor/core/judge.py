@@ -10,6 +10,9 @@ A minute of a series is judged by the rules that are about that series, and by n
 The clock of a kind is the start of its newest minute: minutes of a topic close together, so when one has come,
 those before it have. It may be pushed further by whoever knows that nothing more is coming (`advance`). What
 comes out depends on the order of minutes and pushes alone; a minute that was judged already changes nothing.
+
+Of more than `most` series the longest silent ones without an alert make room, and where there is none a newcomer
+is not judged (docs/reference/alerts.md says what a series takes).
 """
 
 from __future__ import annotations
@@ -24,10 +27,14 @@ from stream_monitor.core.history import History
 from stream_monitor.core.record import Kind
 from stream_monitor.core.rule import Absent, Rule, StatusIs
 from stream_monitor.core.usual import SILENT_GAPS, Gaps, Lags, Shape
-from stream_monitor.core.window import DAY_MS, MINUTE_MS
+from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS
 
 FORGOTTEN_MS = 7 * DAY_MS
 """A series without data for so long is forgotten, with its alerts."""
+IDLE_MS = HOUR_MS
+"""One that is silent for so long makes room where there are too many."""
+_LEAST_MOMENTS = 1000
+"""A queue of so few is not worth a clean-up."""
 
 
 class Plan:
@@ -100,9 +107,14 @@ class Series:
 class Judge:
     """The series that it has seen, by key, and their alerts."""
 
-    def __init__(self, rules: Iterable[Rule], kinds: Mapping[str, Kind]) -> None:
+    def __init__(self, rules: Iterable[Rule], kinds: Mapping[str, Kind], *, most: int = 1_000_000) -> None:
         self._rules = list(rules)
         self._kinds = kinds
+        self._most = most
+        self._room_ms: dict[str, int] = {}
+        """By kind: its clock when room was looked for last."""
+        self.unjudged = 0
+        """Minutes of series for which there was no room."""
         self._plans: dict[tuple[str, tuple[str, ...]], Plan] = {}
         self._queues: dict[str, list[tuple[int, bytes]]] = {name: [] for name in kinds}
         self.series: dict[bytes, Series] = {}
@@ -145,37 +157,50 @@ class Judge:
     # Minutes
 
     def take(self, key: bytes, labels: tuple[str, ...], minute: Any) -> list[Transition]:
-        """Judge a closed minute. One that is older than the newest of its series only corrects its history."""
+        """Judge a closed minute. One that is older than the newest of its series only corrects its history.
+
+        A correction of the newest may begin an alert, but changes none that fires: an end and a new beginning in
+        one minute would have the same identity, of which the end is what counts.
+        """
         kind, start_ms = minute.kind, minute.start_ms
         found = self.advance(kind, start_ms) if start_ms > self.clocks[kind] else []
-        series = self.series.get(key) or self._new(key, self._kinds[kind], labels)
+        series = self.series.get(key) or self._admit(key, kind, labels)
+        if series is None:
+            return found
         self._touch(series)
         plan, last_ms = series.plan, series.last_ms
         if plan.fields:
             series.history.put(start_ms, plan.counts(minute))
         if last_ms is not None and start_ms < last_ms:
             return found
-        if last_ms is None or start_ms > last_ms:
-            series.gaps.note(start_ms, last_ms)
-            series.last_ms = start_ms
-            if plan.has_lags:
-                gauges = minute.gauges
-                series.lags.take(gauges.get(measure.LAG) or {}, gauges.get(measure.RATE) or {})
-            if plan.has_shape:
-                series.shape.take(start_ms, minute.bins, minute.classes)
+        is_new = last_ms is None or start_ms > last_ms
+        if is_new:
+            self._note(series, minute)
         end_ms, alerts = start_ms + MINUTE_MS, series.alerts
         for rule, read in plan.reads:
             alert = alerts.get(rule.name)
+            if alert is not None and alert.firing_ms is not None and not is_new:
+                continue
             verdict = read(series, minute, end_ms, alert)
             if alert is not None or verdict.begins:
                 self._take(series, rule, step(rule, alert, verdict, start_ms, end_ms), alert, end_ms, found)
-        for rule in plan.absent:
+        for rule in plan.absent if is_new else ():
             alert = alerts.pop(rule.name, None)
             if alert is not None:
                 found.append(self._transition(series, rule, alert, "resolved", end_ms, "recovered"))
         if series.due_ms is None or alerts or plan.absent or plan.timed:
             self._queue(series)
         return found
+
+    def _note(self, series: Series, minute: Any) -> None:
+        """A series' newest minute."""
+        series.gaps.note(minute.start_ms, series.last_ms)
+        series.last_ms = minute.start_ms
+        if series.plan.has_lags:
+            gauges = minute.gauges
+            series.lags.take(gauges.get(measure.LAG) or {}, gauges.get(measure.RATE) or {})
+        if series.plan.has_shape:
+            series.shape.take(minute.start_ms, minute.bins, minute.classes)
 
     def _take(
         self,
@@ -204,6 +229,36 @@ class Judge:
             rule, series.plan.kind.name, series.labels, state, severity, since_ms, at_ms, value, reason
         )
 
+    # Room
+
+    def _admit(self, key: bytes, kind: str, labels: tuple[str, ...]) -> Series | None:
+        """A newcomer; None where there is no room for it."""
+        if len(self.series) >= self._most:
+            self._make_room(kind)
+        if len(self.series) >= self._most:
+            self.unjudged += 1
+            return None
+        return self._new(key, self._kinds[kind], labels)
+
+    def _make_room(self, kind: str) -> None:
+        """For many at a time, and looked for once a minute of the newcomer's clock."""
+        clock_ms = self.clocks[kind]
+        if clock_ms < self._room_ms.get(kind, 0) + MINUTE_MS:
+            return
+        self._room_ms[kind] = clock_ms
+        silent = ((self._silent_ms(series), key) for key, series in self.series.items() if not series.alerts)
+        over = len(self.series) - self._most
+        idle = (each for each in silent if each[0] >= IDLE_MS)
+        for _, key in heapq.nlargest(over + 1 + self._most // 10, idle):
+            self._drop(key)
+
+    def _silent_ms(self, series: Series) -> int:
+        return self.clocks[series.plan.kind.name] - (series.last_ms or 0)
+
+    def _drop(self, key: bytes) -> None:
+        del self.series[key]
+        self.forgotten.append(key)
+
     # The clock
 
     def _queue(self, series: Series, looked_ms: int = 0) -> None:
@@ -216,7 +271,16 @@ class Judge:
             due_ms = looked_ms + MINUTE_MS
         if series.due_ms is None or due_ms < series.due_ms:
             series.due_ms = due_ms
-            heapq.heappush(self._queues[series.plan.kind.name], (due_ms, series.key))
+            kind = series.plan.kind.name
+            heapq.heappush(self._queues[kind], (due_ms, series.key))
+            if len(self._queues[kind]) > max(_LEAST_MOMENTS, 2 * len(self.series)):
+                self._clean_queue(kind)
+
+    def _clean_queue(self, kind: str) -> None:
+        """Leave out moments that an earlier one took the place of: an alert that comes and goes leaves many."""
+        queue = self._queues[kind]
+        queue[:] = {m for m in queue if m[1] in self.series and self.series[m[1]].due_ms == m[0]}
+        heapq.heapify(queue)
 
     def _due_ms(self, series: Series, looked_ms: int) -> int:
         assert series.last_ms is not None
@@ -316,5 +380,4 @@ class Judge:
             for name, alert in series.alerts.items()
             if alert.firing_ms is not None
         ]
-        del self.series[series.key]
-        self.forgotten.append(series.key)
+        self._drop(series.key)

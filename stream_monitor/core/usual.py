@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
 from typing import Any
 
-from stream_monitor.core import drift, health
+from stream_monitor.core import drift, health, tally
+from stream_monitor.core.aggregate import MAX_GAUGE_KEYS
 from stream_monitor.core.health import LagTime, Sample, Status
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
 
@@ -31,7 +32,9 @@ class Gaps:
         self.days: dict[int, int] = {}
 
     def note(self, start_ms: int, last_ms: int | None) -> None:
-        """A minute has come; `last_ms` is the one before. A gap that is itself an alarm does not count."""
+        """A minute has come; `last_ms` is the one before. A gap that is itself an alarm does not count, until
+        nothing else has been seen for DAYS: then the series has another rhythm.
+        """
         if last_ms is None or self.first_ms is None:
             self.first_ms = start_ms
             return
@@ -48,7 +51,8 @@ class Gaps:
         """The longest usual gap; None where too little is known."""
         if self.first_ms is None or self.gaps < self.LEAST_GAPS or last_ms - self.first_ms < self.LEAST_MS:
             return None
-        return max(self.days.values(), default=MINUTE_MS)
+        day = last_ms // DAY_MS
+        return max((gap for d, gap in self.days.items() if d > day - self.DAYS), default=None)
 
     def out(self) -> list[Any]:
         """Plain values."""
@@ -61,7 +65,7 @@ class Gaps:
 
 
 class Lags:
-    """A consumer group's last reports of each partition of a topic."""
+    """A consumer group's last reports of each partition of a topic; of too many partitions those heard of last."""
 
     KEPT = 10
     PATIENCE_MS = 5 * MINUTE_MS
@@ -81,6 +85,9 @@ class Lags:
                 rate = rates.get(partition)
                 samples.append(Sample(at_ms, lag.last, None if rate is None else rate.last))
                 del samples[: -self.KEPT]
+        if len(self.partitions) > MAX_GAUGE_KEYS:
+            newest = sorted(self.partitions.items(), key=lambda item: (item[1][-1].at_ms, item[0]))
+            self.partitions = dict(newest[-MAX_GAUGE_KEYS:])
 
     def _known(self, now_ms: int) -> Iterable[list[Sample]]:
         return (s for s in self.partitions.values() if now_ms - s[-1].at_ms < self.FORGOTTEN_MS)
@@ -164,7 +171,7 @@ class Shape:
         pooled, pool = self.now[0], self.POOL
         for bin_ in compress(range(len(bins)), bins):
             pooled[bin_ // pool] = pooled.get(bin_ // pool, 0) + bins[bin_]
-        _add(self.now[1], classes)
+        tally.merge(self.now[1], classes)
 
     def _close(self, start_ms: int) -> None:
         assert self.since_ms is not None
@@ -175,14 +182,14 @@ class Shape:
         classes: dict[str, int] = {}
         for hour_bins, hour_classes in self.before.values():
             _add(bins, hour_bins)
-            _add(classes, hour_classes)
+            tally.merge(classes, hour_classes)
         of_bins = drift.compare_bins(bins, self.now[0])
         of_classes = drift.compare_classes(classes, self.now[1])
         self.bins_share = None if of_bins is None else of_bins.moved
         self.classes_share = None if of_classes is None else of_classes.moved
         hour = self.before.setdefault(window_start(self.since_ms, HOUR_MS), ({}, {}))
         _add(hour[0], self.now[0])
-        _add(hour[1], self.now[1])
+        tally.merge(hour[1], self.now[1])
         self.before = {at: counts for at, counts in self.before.items() if at > start_ms - self.BEFORE_MS}
         self.since_ms, self.now = None, ({}, {})
 
@@ -199,6 +206,6 @@ class Shape:
         self.before = {at: (dict(bins), dict(classes)) for at, bins, classes in hours}
 
 
-def _add(mine: dict[Any, int], theirs: Mapping[Any, int]) -> None:
-    for name, count in theirs.items():
-        mine[name] = mine.get(name, 0) + count
+def _add(mine: dict[int, int], theirs: Mapping[int, int]) -> None:
+    for bin_, count in theirs.items():
+        mine[bin_] = mine.get(bin_, 0) + count

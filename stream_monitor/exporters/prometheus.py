@@ -7,7 +7,7 @@ For each kind, with its labels:
     stream_monitor_<kind>_<measure>_quantile_seconds        of the newest minute, with its rank `q`
     stream_monitor_<kind>_<gauge>                           the last value, with `partition`
     stream_monitor_<kind>_last_window_timestamp_seconds     the end of the newest minute
-    stream_monitor_alerts{rule, kind, entity, severity}     1 while it fires
+    stream_monitor_alerts{rule, kind, entity, severity}     how many fire: 1, but for what has no name of its own
 
 Buckets end at whole powers of two of a millisecond. Those are bounds of the sketches, too, so the counts are
 exact. Counters begin with what this process has read: the difference to what a window held before is added, so
@@ -18,6 +18,7 @@ rest is one, `__other__`.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise, takewhile
 from operator import attrgetter
@@ -178,9 +179,16 @@ class PipelineCollector(Collector):
             "Alerts that fire.",
             labels=("rule", "kind", "entity", "severity"),
         )
-        for (_, rule, kind_name, _), (entity, severity) in firing:
-            alerts.add_metric((rule, kind_name, entity, severity), 1)
+        for labels, times in self._alerts_by_label(firing).items():
+            alerts.add_metric(labels, times)
         yield alerts
+
+    def _alerts_by_label(self, firing: Sequence[tuple[Any, tuple[str, str]]]) -> Counter[tuple[str, ...]]:
+        """Bounded like the series: those that fire first by name. Two series may have the same name."""
+        counted: Counter[tuple[str, ...]] = Counter()
+        for place, ((_, rule, kind, _), (entity, severity)) in enumerate(firing):
+            counted[rule, kind, entity if place < self._most else OTHER, severity] += 1
+        return counted
 
 
 _WIDTH = len(BOUNDS_S) + 2

@@ -52,6 +52,8 @@ former owner may have sent, too, is sent once more when it has surely gone on an
 """
 _ROWS_PER_UNIT = 8
 """These rows stay in memory whatever is saved: no need for early checkpoints, but for bounded ones."""
+_TIMES_MAX_SERIES = 2
+"""A partition remembers so many series for each that a source partition may have at a time: silent ones, too."""
 
 
 class JudgeTask(PartitionTask):
@@ -72,7 +74,7 @@ class JudgeTask(PartitionTask):
         live: set[str] | None = None,
         exporter: PipelineCollector | None = None,
     ) -> None:
-        self.judge = Judge(rules, KINDS)
+        self.judge = Judge(rules, KINDS, most=_TIMES_MAX_SERIES * settings.max_series)
         self._quiet_ms = quiet_ms
         self._exporter = exporter
         self._live = set() if live is None else live
@@ -88,6 +90,8 @@ class JudgeTask(PartitionTask):
         """The partition's end when we began to read: a former owner has read no further."""
         self._inherited: dict[bytes, bytes] = {}
         """By key: the last transition that a former owner may have been about to send, too."""
+        self._gone: list[bytes] = []
+        """Forgotten series whose rows say so; the next checkpoint removes those."""
         self._began_ms: int | None = None
         super().__init__(tp, state, outbox, consumer, settings)
         self._load_series()
@@ -98,10 +102,14 @@ class JudgeTask(PartitionTask):
             kind, labels = wire.series_parts(key)
             if kind not in KINDS:
                 continue
-            if row["position"] > self.saved_position:
+            is_ahead = row["position"] > self.saved_position
+            if is_ahead:
                 self._ahead[key] = row["position"]
                 for sent in row["sent"]:
                     self._send_record(key, *sent)
+            if "gone" in row:
+                (self.judge.forgotten if is_ahead else self._gone).append(key)
+                continue
             self._send(self.judge.restore(key, kind, labels, row))
             self._export_firing(self.judge.series[key])
         for kind, clock_ms in self._pushed.items():
@@ -141,7 +149,7 @@ class JudgeTask(PartitionTask):
     def process(self, records: Sequence[Any]) -> None:
         if self._inherited_end is None:
             self._inherited_end = max(self.end() or 0, records[-1].offset + 1)
-        minutes = []
+        minutes, unjudged = [], self.judge.unjudged
         for record in records:
             try:
                 minute = _minute_in(record.value)
@@ -152,8 +160,18 @@ class JudgeTask(PartitionTask):
                 self._take(minute, record)
         if self._exporter is not None and minutes:
             self._exporter.take(self.tp.partition, minutes)
+        self._count_unjudged(self.judge.unjudged - unjudged)
         self.position = records[-1].offset + 1
         self.count("read", len(records))
+
+    def _count_unjudged(self, times: int) -> None:
+        if times:
+            if "unjudged" not in self.counters:
+                log.warning(
+                    "%s partition %d: more series than are judged: their alerts do not fire. Raise max_series, or "
+                    "find out which component makes so many names", self.tp.topic, self.tp.partition,
+                )  # fmt: skip
+            self.count("unjudged", times)
 
     def _take(self, minute: wire.ObservedMinute, record: Any) -> None:
         if self.batch_at_ms - minute.start_ms < LIVE_MS:
@@ -209,23 +227,28 @@ class JudgeTask(PartitionTask):
     # Checkpoint
 
     def has_pending(self) -> bool:
-        return bool(self._pushes or self.judge.dirty) or super().has_pending()
+        judge = self.judge
+        return bool(self._pushes or judge.dirty or judge.forgotten or self._gone) or super().has_pending()
 
     def unsaved_rows(self) -> int:
         return len(self.judge.dirty) // _ROWS_PER_UNIT
 
     def dirty_rows(self) -> dict[bytes, bytes | None]:
-        position = self.position or 0
-        rows: dict[bytes, bytes | None] = {}
-        for series in self.judge.dirty:
-            series.is_dirty = False
-            plain = {**series.out(), "position": position, "sent": self._sent.pop(series.key, [])}
-            rows[ROW + series.key] = stamped(position, wire.row_out(plain))
-        for key in self.judge.forgotten:
-            self._sent.pop(key, None)
-            rows[ROW + key] = None
-        self.judge.dirty, self.judge.forgotten = [], []
+        position, judge = self.position or 0, self.judge
+        rows: dict[bytes, bytes | None] = {ROW + key: None for key in self._gone}
+        self._gone = [key for key in dict.fromkeys(judge.forgotten) if key not in judge.series]
+        for key in self._gone:  # not a tombstone yet: a replay has to know, and what it sent may not be in Kafka
+            rows[ROW + key] = self._row(key, position, {"gone": True})
+        for series in judge.dirty:
+            if judge.series.get(series.key) is series:
+                series.is_dirty = False
+                rows[ROW + series.key] = self._row(series.key, position, series.out())
+        judge.dirty, judge.forgotten = [], []
         return rows
+
+    def _row(self, key: bytes, position: int, plain: dict[str, Any]) -> bytes:
+        row = {**plain, "position": position, "sent": self._sent.pop(key, [])}
+        return stamped(position, wire.row_out(row))
 
 
 def _minute_in(value: bytes | None) -> wire.ObservedMinute:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import drift as simulation
-from stream_monitor.core import drift
+from stream_monitor.core import drift, tally
 from stream_monitor.core.drift import Comparison
 
 COUNTS = st.dictionaries(st.integers(0, 127), st.integers(1, 500), min_size=1, max_size=40)
@@ -69,6 +70,17 @@ def test_of_too_small_a_sample_nothing_is_said():
 def test_a_class_that_was_never_seen_counts():
     found = drift.compare_classes({"a": 500, "b": 500}, {"a": 200, "b": 200, "new": 100})
     assert found.moved == pytest.approx(0.2)
+
+
+def test_classes_that_one_sample_has_put_together_are_put_together_in_the_other():
+    """Of 60 classes 50 are kept of what has seen them all; of what has seen 55 some others are kept, too."""
+    names = sorted((f"c{n}" for n in range(60)), key=lambda name: crc32(name.encode()))
+    before, now = {}, {}
+    tally.merge(before, dict.fromkeys(names, 100))
+    tally.merge(now, dict.fromkeys(names[:20] + names[25:], 10))
+    found = drift.compare_classes(before, now)
+    assert found.share == pytest.approx(5 / 60, abs=0.01)
+    assert drift.compare_classes(before, before).share == 0
 
 
 @pytest.mark.parametrize("n", [50, 500, 5000, 100_000])

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_monitor.core import measure
+from stream_monitor.core import measure, tally
 from stream_monitor.core.health import Status
 from stream_monitor.core.history import History
 from stream_monitor.core.judge import FORGOTTEN_MS, Judge
 from stream_monitor.core.rule import Absent, BurnRate, Rule, StatusIs, Threshold, Tier
+from stream_monitor.core.usual import Lags, Shape
 from stream_monitor.core.window import HOUR_MS, MINUTE_MS
 from stream_monitor.kinds import KINDS
 from tests.alerts import Made, Measured, Seen, at, judged, told
@@ -89,6 +90,16 @@ class TestStates:
         summed = rule(Threshold("error_rate", above=0.5, over_ms=3 * MINUTE_MS))
         assert outcome(summed, [*runs(0, 0), *runs(1), *runs(1, first=2)]) == [("firing", 2, 3)]
 
+    def test_a_correction_ends_no_alert(self):
+        """With the same `since` it would never fire again for whoever reads the topic: an end is the end."""
+        corrected = [*runs(0.6), *runs(0.4), *runs(0.6), *runs(0.6, first=1), *runs(0, first=2)]
+        assert outcome(rule(), corrected) == [("firing", 0, 1), ("resolved", 0, 3)]
+        judge = Judge([rule(Absent(10 * MINUTE_MS))], KINDS)
+        judged(judge, runs(0))
+        assert told(judge.advance("ml", at(20))) == [("firing", "R", 1, 11)]
+        assert judged(judge, runs(0.1)) == []
+        assert judged(judge, runs(0, first=25)) == [("resolved", "R", 1, 26)]
+
     def test_the_same_minute_again_changes_nothing(self):
         minutes = runs(0, 1, 1, 0)
         assert outcome(rule(), [m for minute in minutes for m in (minute, minute)]) == outcome(rule(), minutes)
@@ -131,6 +142,14 @@ class TestAbsence:
         assert outcome(silent, hourly, until=end + 179) == []
         assert outcome(silent, hourly, until=end + 180) == [("firing", end, end + 180)]
         assert outcome(silent, hourly[:5], until=10_000 - 1) == []
+
+    def test_another_rhythm_is_learnt_within_a_week(self):
+        """Hourly, then daily: an alarm a day at first, and none for ever."""
+        hourly = [minute for n in range(48) for minute in runs(0, first=60 * n)]
+        daily = [minute for n in range(3, 20) for minute in runs(0, first=60 * 24 * n)]
+        fired = [since for state, since, _ in outcome(rule(Absent(None)), [*hourly, *daily]) if state == "firing"]
+        assert 5 <= len(fired) <= 8
+        assert max(fired) <= 60 * 24 * 10
 
     def test_a_series_that_is_gone_for_a_week_is_forgotten_with_its_alerts(self):
         judge = Judge([rule(Absent(10 * MINUTE_MS))], KINDS)
@@ -229,6 +248,75 @@ class TestConsumers:
         # 100/s are written and nothing is read: each minute of it is a minute of lag
         found = outcome(late, self.reports(0, 6000, 12_000, 18_000, rate=0))
         assert [(state, since) for state, since, _ in found] == [("firing", 1)]
+
+
+class TestRoom:
+    """Memory is bounded: a series takes some kilobytes for a week."""
+
+    def judge(self, most=3):
+        return Judge([rule(Threshold("records", below=5), stale_ms=300 * HOUR_MS)], KINDS, most=most)
+
+    def take(self, judge, name, minute, records=9):
+        return told(judge.take(name.encode(), (name, "v"), Made("ml", (name, "v"), at(minute), records)))
+
+    def test_a_newcomer_is_not_judged_while_all_others_come_and_is_counted(self):
+        judge = self.judge()
+        for name in "abcd":
+            self.take(judge, name, 0)
+        assert self.take(judge, "d", 1, records=1) == []
+        assert sorted(judge.series) == [b"a", b"b", b"c"]
+        assert judge.unjudged == 2
+        assert self.take(judge, "a", 2, records=1) == [("firing", "R", 2, 3)]
+
+    def test_the_longest_silent_makes_room_unless_it_has_an_alert(self):
+        judge = self.judge()
+        self.take(judge, "a", 0, records=1)
+        self.take(judge, "b", 1)
+        self.take(judge, "c", 2)
+        self.take(judge, "d", 60)
+        assert sorted(judge.series) == [b"a", b"b", b"c"]  # nobody has been silent for an hour
+        self.take(judge, "d", 61)
+        assert sorted(judge.series) == [b"a", b"c", b"d"]
+        assert judge.forgotten == [b"b"]
+        assert judge.series[b"a"].alerts
+
+    def test_room_is_looked_for_once_a_minute(self, monkeypatch):
+        judge, looks = self.judge(), []
+        for name in "abc":
+            self.take(judge, name, 0)
+        monkeypatch.setattr(judge, "_silent_ms", lambda series: looks.append(series) or 0)
+        for n in range(100):
+            self.take(judge, f"new{n}", 1)
+        assert len(looks) == 3
+
+    def test_an_alert_that_comes_and_goes_does_not_fill_the_queue(self):
+        judge = Judge([rule(keep_firing_ms=3 * MINUTE_MS)], KINDS)
+        for n in range(2000):
+            judged(judge, runs(1, 0, first=n * 5))
+        assert len(judge._queues["ml"]) <= 1000
+        assert told(judge.advance("ml", at(10_000_000)))[-1][0] == "resolved"
+
+    def test_partitions_that_a_log_makes_up_are_bounded(self):
+        lags = Lags()
+        for n in range(1000):
+            lags.take({str(n): Seen(n, n, at(n)), "real": Seen(7, 7, at(n))}, {})
+        assert len(lags.partitions) == 256
+        assert {"real", "999"} <= lags.partitions.keys()
+        copy = Lags()
+        copy.restore(lags.out())
+        assert copy.out() == lags.out()
+
+    def test_classes_that_a_model_makes_up_are_bounded_and_no_drift(self):
+        """A thousand classes that do not change; a minute of them says fifty, and which is chance."""
+        rng, shape = random.Random(1), Shape()
+        for n in range(60 * 5):
+            counts = {}
+            for _ in range(100):
+                tally.count(counts, f"class-{rng.randrange(1000)}")
+            shape.take(at(n), (), counts)
+            assert not shape.classes_share
+        assert shape.classes_share == 0
+        assert max(len(classes) for _, classes in shape.before.values()) <= tally.MAX_NAMES + 1
 
 
 MEASURES = [(kind, name) for kind in KINDS.values() for name in measure.names(kind)]

@@ -134,6 +134,21 @@ def test_alerts_that_fire():
 
 
 @pytest.mark.slow
+def test_alerts_are_bounded_and_those_of_one_name_are_one_sample():
+    """A sample that is there twice is an error for Prometheus."""
+    collector, rule = PipelineCollector(KINDS, most=3), Rule("R", Absent(1), kind="ml")
+    for labels in (("a/b", "c"), ("a", "b/c"), ("d", ""), ("e", ""), ("f", "")):
+        collector.take_transition(0, Transition(rule, "ml", labels, "firing", "warning", 0, 1, None))
+    registry = CollectorRegistry()
+    registry.register(collector)
+    page = generate_latest(registry).decode()
+    found = [line.split(" ") for line in page.splitlines() if line.startswith("stream_monitor_alerts{")]
+    assert {labels.split('entity="')[1].split('"')[0]: float(value) for labels, value in found} == {
+        "a/b/c": 2, "d": 1, "__other__": 2,
+    }  # fmt: skip
+    assert len(found) == 3
+
+
 def test_the_names_are_those_of_the_list():
     """tests/exporters/names.txt, which the dashboard is checked against: every name that can be scraped."""
     collector = PipelineCollector(KINDS)

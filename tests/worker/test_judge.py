@@ -250,6 +250,60 @@ def test_an_alert_of_a_rule_that_is_gone_resolves():
     assert len(bench.sent) == sent
 
 
+class TestForgotten:
+    """A series that was silent for a week: its row goes, and nothing that was said of it is lost."""
+
+    WEEK = 7 * 24 * 60 * MINUTE_MS
+
+    def forgotten(self):
+        """`s` fires, is silent for a week, and another series' minute makes the clock pass it."""
+        bench = Bench(ruleset=[FAILS, SILENT])
+        bench.add(minute(NOW - self.WEEK, 9))
+        bench.checkpoint()
+        bench.add(minute(NOW + 2 * MINUTE_MS, service="other"))
+        return bench
+
+    def rows(self, bench):
+        return [key for key in bench.state.rows if b'"s"' in key]
+
+    def test_its_alerts_resolve_and_its_row_goes(self):
+        bench = self.forgotten()
+        assert {state for _, state, _ in states(bench)} == {"resolved"}
+        bench.checkpoint()
+        assert bench.task.has_pending()
+        bench.checkpoint()
+        assert self.rows(bench) == []
+        assert not bench.task.has_pending()
+
+    def test_what_a_cut_off_checkpoint_had_sent_of_it_is_sent_again(self):
+        bench = self.forgotten()
+        safe = [sent for sent in bench.sent if wire.alert_in(sent[3]).state == "firing"]
+        for _ in range(2):  # cut off twice
+            bench.checkpoint(meta=False)
+            bench.sent[:] = safe
+            bench.restart()
+        bench.read(9)
+        assert {state for _, state, _ in states(bench)} == {"resolved"}
+        for _ in range(2):
+            bench.checkpoint()
+        assert self.rows(bench) == []
+
+    def test_one_that_comes_again_at_once_is_saved(self):
+        bench = self.forgotten()
+        bench.add(minute(NOW + 2 * MINUTE_MS, 9))
+        bench.checkpoint()
+        bench.restart()
+        bench.add(minute(NOW + 3 * MINUTE_MS, 0))
+        found = [(a.state, a.since_ms) for a in bench.alerts().values() if a.rule == "Fails"]
+        assert found == [("resolved", NOW - self.WEEK), ("resolved", NOW + 2 * MINUTE_MS)]
+
+    def test_more_than_there_is_room_for_are_counted(self):
+        bench = Bench(ruleset=[FAILS])
+        bench.task.judge._most = 2
+        bench.add(*(minute(NOW, 9, service=name) for name in "abcd"))
+        assert bench.task.counters == {"read": 4, "unjudged": 2, "firing": 2}
+
+
 class TestTheWallClock:
     """Nothing comes any more: the clock is pushed by a moment up to which everything is known to be judged."""
 
