@@ -1,11 +1,11 @@
 """The peers on the same seeded load, one after the other in one run, beside the floor and this project.
 
-python -m bench.peers [--records 200000] [--candidates floor,worker,quix,bytewax,kafka-streams,flink,faust]
+python -m bench.peers [--records 400000] [--candidates floor,worker,quix,bytewax,kafka-streams,flink,faust]
 
-Each is pinned to one core, Apache Kafka has the other. Cost is taken from two loads, of n and of n / 4 records:
-start, recovery and stop are in both, and go out of the difference. A load ends when the results hold as many
-records as it has, so no candidate is measured while it drops work. Some publish closed windows only: the end of a
-load is one record 50 minutes ahead on each partition.
+Each is pinned to one core, the broker has the other: Apache Kafka, and then once more the embedded stand-in. Cost
+is taken from two loads, of n and of n / 4 records: start, recovery and stop are in both, and go out of the
+difference. A load ends when the results hold as many records as it has, so no candidate is measured while it drops
+work. Some publish closed windows only: the end of a load is one record 50 minutes ahead on each partition.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from confluent_kafka.admin import NewTopic
 from bench.__main__ import CORES, REST, WORK
 from bench.load import fill
 from stream_monitor import clients, topics
-from stream_monitor.broker import free_port
+from stream_monitor.broker import EmbeddedBroker, free_port
 from stream_monitor.settings import Settings
 from stream_monitor.testing import brokers
 from tests.workers import WorkerProcess, folded, metrics
@@ -217,24 +217,52 @@ def measure(name: str, address: str, options: argparse.Namespace) -> dict[str, A
 
 
 def main() -> None:
-    """Measure the candidates; one line for each, then the table."""
+    """Measure the candidates; one line for each, then a table for each broker."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=400_000)
     parser.add_argument("--series", type=int, default=1000)
     parser.add_argument("--span", type=int, default=1000, help="seconds of event time")
     parser.add_argument("--candidates", default=",".join(("floor", "worker", *PEERS)))
+    parser.add_argument("--brokers", default="kafka,embedded")
     options = parser.parse_args()
     os.sched_setaffinity(0, REST)
-    rows = []
+    for name in options.brokers.split(","):
+        show(BROKERS[name](options), name, options)
+
+
+def on_kafka(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """All of them on one Apache Kafka."""
     with brokers.kafka() as address:
-        for name in options.candidates.split(","):
-            try:
-                rows.append(measure(name, address, options))
-                print(rows[-1], flush=True)
-            except (RuntimeError, subprocess.CalledProcessError) as error:
-                print(f"{name}: not measured: {error}", flush=True)
+        return [row for name in options.candidates.split(",") if (row := tried(name, address, options))]
+
+
+def on_embedded(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Each on a stand-in of its own, which keeps everything in memory."""
+    rows = []
+    for name in options.candidates.split(","):
+        with EmbeddedBroker() as broker:
+            rows.append(tried(name, broker.address, options))
+    return [row for row in rows if row]
+
+
+BROKERS = {"kafka": on_kafka, "embedded": on_embedded}
+
+
+def tried(name: str, address: str, options: argparse.Namespace) -> dict[str, Any] | None:
+    """A candidate's row; None where it cannot be had or does not end."""
+    try:
+        row = measure(name, address, options)
+    except (RuntimeError, subprocess.CalledProcessError) as error:
+        print(f"{name}: not measured: {error}", flush=True)
+        return None
+    print(row, flush=True)
+    return row
+
+
+def show(rows: list[dict[str, Any]], broker: str, options: argparse.Namespace) -> None:
+    """The table."""
     base = next((row["per_cpu_s"] for row in rows if row["name"] == "floor"), float("nan"))
-    print(f"\n{date.today()}, Python {platform.python_version()}, {options.series} series\n")
+    print(f"\n{date.today()}, broker: {broker}, Python {platform.python_version()}, {options.series} series\n")
     print(
         "| candidate | records | records/s | per CPU-second | of the floor | peak MB |\n|---|---|---|---|---|---|"
     )
