@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import logging
+import re
 import time
 import urllib.error
 import urllib.request
@@ -58,7 +60,8 @@ class AppriseChannel(Channel):
         title, body, worst = text(alerts)
         kinds = {"resolved": "success", "info": "info", "warning": "warning", "critical": "failure"}
         try:
-            taken = self._apprise.notify(title=title, body=body, notify_type=kinds[worst])
+            # as text: a name in it that is HTML, of a mail for instance, is shown and not taken
+            taken = self._apprise.notify(title=title, body=body, notify_type=kinds[worst], body_format="text")
         except Exception as error:  # noqa: BLE001  (whatever a plugin raises)
             raise NotifyError(f"{self.name}: {type(error).__name__}") from None
         if not taken:
@@ -71,13 +74,8 @@ class AlertmanagerChannel(Channel):
     repeat_ms = ALERTMANAGER_REPEAT_MS
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(
-                "setting alertmanager_url (STREAM_MONITOR_ALERTMANAGER_URL): http://host:port or https://host:port"
-            )
         self.name = "alertmanager"
-        self._url = url.rstrip("/") + "/api/v2/alerts"
+        self._url = f"{_checked(url)}/api/v2/alerts"
 
     def send(self, alerts: Sequence[AlertRecord]) -> None:
         body = orjson.dumps([alertmanager_alert(alert, time.time_ns() // 1_000_000) for alert in alerts])
@@ -85,14 +83,44 @@ class AlertmanagerChannel(Channel):
             self._url, body, {"Content-Type": "application/json", "User-Agent": "stream-monitor"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
-                answer.read()
+            with _opener.open(request, timeout=_TIMEOUT_S) as answer:
+                answer.read(1)
         except urllib.error.HTTPError as error:
-            raise NotifyError(
-                f"{self.name}: HTTP {error.code}: {error.read(300).decode(errors='replace')}"
-            ) from None
-        except OSError as error:
-            raise NotifyError(f"{self.name}: {getattr(error, 'reason', None) or error}") from None
+            where = error.headers.get("Location")
+            said = (
+                f"it names {where[:200]!r}; set that address"
+                if where
+                else error.read(300).decode(errors="replace")
+            )
+            raise NotifyError(f"{self.name}: HTTP {error.code}: {' '.join(said.split())}") from None
+        except (OSError, http.client.HTTPException) as error:
+            what = getattr(error, "reason", None) or error
+            raise NotifyError(f"{self.name}: {' '.join(str(what).split()) or type(error).__name__}") from None
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Followed, a redirection becomes a GET, which any page takes: the alerts would count as told."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """None: it is an error."""
+
+
+_opener = urllib.request.build_opener(_NoRedirect)
+
+
+def _checked(url: str) -> str:
+    """An address to which a path can be added. Raises UsageError."""
+    try:
+        parts = urlsplit(url)
+        is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        is_right = False
+    if not is_right or parts.username or parts.query or parts.fragment or not re.fullmatch(r"[!-~]+", url):
+        raise UsageError(
+            "setting alertmanager_url (STREAM_MONITOR_ALERTMANAGER_URL): http://host:port or https://host:port, "
+            "with a path at most"
+        )
+    return url.rstrip("/")
 
 
 def alertmanager_alert(alert: AlertRecord, now_ms: int) -> dict[str, Any]:

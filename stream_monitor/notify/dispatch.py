@@ -8,7 +8,7 @@ comes twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from stream_monitor.core.rule import SEVERITIES
@@ -16,10 +16,13 @@ from stream_monitor.core.silence import Silence, silenced_by
 from stream_monitor.wire import AlertRecord
 
 HOUR_MS = 3_600_000
-MAX_TRIES = 10
-"""Then a message is given up; it was tried for about half an hour."""
+MAX_TRIES = 300
+"""Then a message is given up; it was tried for a day."""
+MAX_LINES = 50
+"""Alerts that a message for people names; of the others it says how many there are."""
 MAX_REMEMBERED = 10_000
 """Alerts that are over are remembered, the latest so many."""
+MAX_TEXT = 1000
 _FIRST_PAUSE_MS, _LONGEST_PAUSE_MS = 1000, 300_000
 
 
@@ -135,8 +138,9 @@ class Dispatch:
 
     def _mark(self, message: Message, now_ms: int) -> None:
         for record in message.alerts:
-            known = self._alerts[record.key]
-            known.told, known.told_ms = record.rank, now_ms
+            known = self._alerts.get(record.key)
+            if known is not None:
+                known.told, known.told_ms = record.rank, now_ms
 
     def _settle(self) -> None:
         """What is over and was never told is not worth telling; nor is what is not severe enough.
@@ -184,14 +188,23 @@ def text(alerts: Iterable[AlertRecord]) -> tuple[str, str, str]:
     alerts = list(alerts)
     firing = [alert for alert in alerts if alert.state == "firing"]
     rules = sorted({alert.rule for alert in firing or alerts})
-    count = f" ({len(firing or alerts)})" if len(alerts) > 1 else f" {(firing or alerts)[0].entity}"
+    count = f" ({len(firing or alerts)})" if len(alerts) > 1 else f" {_clean((firing or alerts)[0].entity)}"
     worst = firing[0].severity if firing else "resolved"
     title = f"[{worst.upper()}] {', '.join(rules)}{count}"
-    lines = []
-    for alert in alerts:
-        mark = alert.severity if alert.state == "firing" else f"resolved ({alert.reason})"
-        lines.append(f"{mark}: {alert.summary}")
-        lines.append(f"    {alert.kind} {alert.entity}, since {alert.since}, as of {alert.at}")
-        if alert.runbook_url and alert.state == "firing":
-            lines.append(f"    what to do: {alert.runbook_url}")
+    lines = [line for alert in alerts[:MAX_LINES] for line in _lines(alert)]
+    if len(alerts) > MAX_LINES:
+        lines.append(f"and {len(alerts) - MAX_LINES} more")
     return title, "\n".join(lines), worst
+
+
+def _lines(alert: AlertRecord) -> Iterator[str]:
+    mark = alert.severity if alert.state == "firing" else f"resolved ({alert.reason})"
+    yield f"{mark}: {_clean(alert.summary)}"
+    yield f"    {_clean(alert.kind)} {_clean(alert.entity)}, since {alert.since}, as of {alert.at}"
+    if alert.runbook_url and alert.state == "firing":
+        yield f"    what to do: {_clean(alert.runbook_url)}"
+
+
+def _clean(text: str) -> str:
+    """One line, without what a terminal or a mail would take for more than text: names come out of logs."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:MAX_TEXT])

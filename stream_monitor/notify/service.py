@@ -7,13 +7,14 @@ a kill between a message and its commit may tell it twice, as no mail server tak
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from stream_monitor import clients, rules, topics, wire
 from stream_monitor.notify.channel import Channel, channels
@@ -27,6 +28,10 @@ log = logging.getLogger("stream_monitor.notify")
 FAILING = "NotifierFailing"
 _FAILING_TRIES = 3
 """So many failures in a row are an alert."""
+_HANGS_MS = 120_000
+"""A message that is under way for so long is a failure, too, although it may still come through."""
+_METADATA_MAX = 4000
+"""Kafka takes 4096 bytes."""
 _POLL_S = 0.2
 _COMMIT_MS = 2000
 _STOP_S = 20.0
@@ -43,6 +48,17 @@ class Teller:
         self.failures = 0
         """In a row."""
         self.failing_since_ms = 0
+        self._begun_ms = 0
+
+    @property
+    def trouble_since_ms(self) -> int:
+        """When what goes wrong now began."""
+        return self.failing_since_ms if self.failures else self._begun_ms
+
+    def trouble(self, now_ms: int) -> int:
+        """Failures in a row; a channel that hangs has as many as make an alert."""
+        hangs = self._under_way is not None and now_ms - self._begun_ms >= _HANGS_MS
+        return max(self.failures, _FAILING_TRIES) if hangs else self.failures
 
     def take(self, record: AlertRecord, offset: int, now_ms: int, *, told: bool) -> None:
         """A record of the topic; a channel is not told of its own failing."""
@@ -59,6 +75,7 @@ class Teller:
             self._take_outcome(message, future.exception(), now_ms)
         message = self.dispatch.due(now_ms)  # type: ignore[assignment]
         if message is not None:
+            self._begun_ms = now_ms
             self._under_way = (message, self._thread.submit(self.channel.send, message.alerts))
 
     def _take_outcome(self, message: Message, error: BaseException | None, now_ms: int) -> None:
@@ -68,7 +85,7 @@ class Teller:
             log.info("%s: %d alerts told", self.channel.name, len(message.alerts))
             return
         if not self.failures:
-            self.failing_since_ms = now_ms
+            self.failing_since_ms = self._begun_ms
         self.failures += 1
         given_up = self.dispatch.failed(message, now_ms)
         log.warning("%s%s", error, "; given up" if given_up else "; it is tried again")
@@ -98,28 +115,40 @@ class Notifier:
         self._topic = settings.topic("alerts")
         self._consumer = _consumer(settings)
         self._producer = clients.producer(settings)
-        self._told_until: dict[int, int] = {}
+        self._told_until: dict[tuple[int, str], int] = {}
+        """By partition and channel: what a former process has dealt with."""
         self._ends: dict[int, int] = {}
-        self._committed: dict[int, int] = {}
+        self._committed: dict[int, dict[str, int]] = {}
         self._committed_at_ms = 0
         self._failing: dict[str, int] = {}
         """By channel: since when its alert fires."""
+        self._began_ms = _now_ms()
+        self._complaints: set[str] = set()
         self._consumer.subscribe([self._topic], on_assign=self._assigned)
 
     def _assigned(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         for place in consumer.committed(places, timeout=30):
-            self._told_until[place.partition] = max(0, place.offset)
+            upto = _channels_in(place.metadata)
+            for teller in self.tellers:
+                told = upto.get(teller.channel.name, place.offset)
+                self._told_until[place.partition, teller.channel.name] = max(0, told)
         consumer.assign([TopicPartition(p.topic, p.partition, OFFSET_BEGINNING) for p in places])
 
     def step(self) -> None:
         """Read what there is, let every channel work, commit."""
         for message in self._consumer.consume(500, timeout=_POLL_S):
-            if message.error() is None:
+            error = message.error()
+            if error is None:
                 self._take(message)
+            elif error.str() not in self._complaints:
+                self._complaints.add(error.str())
+                log.warning("cannot read %s: %s", self._topic, error.str())
         now_ms = _now_ms()
         for teller in self.tellers:
             teller.work(now_ms)
             self._judge(teller, now_ms)
+        for name in self._failing.keys() - {teller.channel.name for teller in self.tellers}:
+            self._publish(name, "resolved", self._failing.pop(name), now_ms, 0)  # nobody is told there any more
         if now_ms - self._committed_at_ms >= _COMMIT_MS:
             self.commit()
         self._producer.poll(0)
@@ -132,16 +161,26 @@ class Notifier:
         except wire.WireError as error:
             log.warning("%s offset %d is left out: %s", self._topic, offset, error)
             return
+        self._inherit(record)
         for teller in self.tellers:
-            teller.take(record, offset, _now_ms(), told=offset < self._told_until.get(partition, 0))
+            told = offset < self._told_until.get((partition, teller.channel.name), 0)
+            teller.take(record, offset, _now_ms(), told=told)
+
+    def _inherit(self, record: AlertRecord) -> None:
+        """What an earlier process said of a channel is this one's to take back, once it takes a message."""
+        if record.rule == FAILING and record.at_ms < self._began_ms:
+            if record.is_firing:
+                self._failing[record.entity] = record.since_ms
+            else:
+                self._failing.pop(record.entity, None)
 
     def _judge(self, teller: Teller, now_ms: int) -> None:
         """A channel that fails is an alert itself."""
-        name = teller.channel.name
-        if teller.failures >= _FAILING_TRIES and name not in self._failing:
-            self._failing[name] = teller.failing_since_ms
-            self._publish(name, "firing", teller.failing_since_ms, now_ms, teller.failures)
-        elif not teller.failures and name in self._failing:
+        name, trouble = teller.channel.name, teller.trouble(now_ms)
+        if trouble >= _FAILING_TRIES and name not in self._failing:
+            self._failing[name] = teller.trouble_since_ms
+            self._publish(name, "firing", self._failing[name], now_ms, trouble)
+        elif not trouble and name in self._failing and teller.dispatch.sent_total:
             self._publish(name, "resolved", self._failing.pop(name), now_ms, 0)
 
     def _publish(self, name: str, state: str, since_ms: int, now_ms: int, failures: int) -> None:
@@ -154,14 +193,27 @@ class Notifier:
         self._producer.produce(self._topic, wire.alert_out(record), record.key, 0)
 
     def commit(self) -> None:
-        """What every channel was told."""
+        """What every channel was told: the least of them is the group's offset, and beside it stands each one's,
+        so that after a restart nobody is told twice because of one that fails.
+        """
         self._committed_at_ms = _now_ms()
         for partition, end in self._ends.items():
-            settled = min((teller.settled(end) for teller in self.tellers), default=end)
-            if settled > max(self._committed.get(partition, 0), self._told_until.get(partition, 0)):
-                place = TopicPartition(self._topic, partition, settled)
+            upto = {
+                teller.channel.name: max(
+                    teller.settled(end), self._told_until.get((partition, teller.channel.name), 0)
+                )
+                for teller in self.tellers
+            }
+            if upto == self._committed.get(partition):
+                continue
+            metadata = json.dumps(upto)[:_METADATA_MAX]
+            place = TopicPartition(self._topic, partition, min(upto.values()), metadata)
+            try:
                 self._consumer.commit(offsets=[place], asynchronous=False)
-                self._committed[partition] = settled
+            except KafkaException as error:  # the broker is away, or the partition: the next time may be better
+                log.warning("cannot commit: %s", error.args[0].str())
+                return
+            self._committed[partition] = upto
 
     def close(self) -> None:
         """Let the messages under way end, commit, leave the group."""
@@ -170,6 +222,15 @@ class Notifier:
         self.commit()
         self._producer.flush(10)
         self._consumer.close()
+
+
+def _channels_in(metadata: str | None) -> dict[str, int]:
+    """What stands beside a committed offset; empty where it is not ours."""
+    try:
+        found = json.loads(metadata or "{}")
+    except ValueError:
+        return {}
+    return {name: upto for name, upto in found.items() if isinstance(upto, int)} if isinstance(found, dict) else {}
 
 
 def _policy(settings: Settings, ruleset: RuleSet, channel: Channel) -> Policy:

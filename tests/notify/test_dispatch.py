@@ -194,6 +194,31 @@ def test_the_text_for_people():
     assert text([alert("a", state="resolved")])[0] == "[RESOLVED] R a"
 
 
+def test_a_name_out_of_a_log_is_one_line_of_text():
+    """A line break forges a line of the mail or a header of it, an override turns the text around."""
+    title, body, _ = text([alert("a\r\nBcc: evil@x.org\x00\u2028critical: \u202eall")])
+    assert title == "[WARNING] R a  Bcc: evil@x.org  critical:  all"
+    assert [line[:12] for line in body.splitlines()] == ["warning: a  ", "    ml a  Bc", "    what to "]
+
+
+def test_a_message_of_thousands_names_some_and_counts_the_others():
+    title, body, _ = text([alert(f"e{n}") for n in range(10_000)])
+    assert title == "[WARNING] R (10000)"
+    assert body.splitlines()[-1] == "and 9950 more"
+    assert len(body) < 20_000
+
+
+def test_what_is_under_way_may_have_been_forgotten(monkeypatch):
+    """Of very many alerts those that are over are forgotten, also while a message about one is under way."""
+    monkeypatch.setattr("stream_monitor.notify.dispatch.MAX_REMEMBERED", 0)
+    found = dispatch(alert())
+    message = found.due(NOW)
+    found.take(alert(state="resolved", at=5), 9, NOW)
+    assert found.settled(10) == 10
+    found.sent(message, NOW)
+    assert found.sent_total == 1
+
+
 def test_alertmanagers_form():
     fires, ends = alertmanager_alert(alert(), NOW), alertmanager_alert(alert(state="resolved"), NOW + 10**6)
     assert fires["labels"] == ends["labels"] == {
