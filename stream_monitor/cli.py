@@ -258,6 +258,20 @@ def notify(**flags: Any) -> int:
 
 
 @cli.command()
+@connection_options
+@click.argument("groups", metavar="[GROUP]…", nargs=-1)
+@click.option("--interval", type=Finite(min=1, max=3600), default=10.0, show_default=True, help="Seconds.")
+def lag(groups: tuple[str, ...], interval: float, **flags: Any) -> int:
+    """Report the lag of consumer groups, as the broker knows it, until Ctrl-C: also of those that have died.
+
+    GROUP is a name or a pattern such as 'orders-*'; all groups, if absent.
+    """
+    from stream_monitor import lag as room
+
+    return room.run(_settings(**flags), groups or ("*",), interval, on_signals())
+
+
+@cli.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def init(folder: Path) -> int:
     """Write templates, logging configurations, alert rules and settings into a project. Overwrites nothing."""

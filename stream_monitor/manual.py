@@ -35,6 +35,7 @@ EXAMPLES = {
     "alerts check": ("stream-monitor alerts check", "stream-monitor alerts check my-rules.yaml"),
     "alerts test": ("STREAM_MONITOR_NOTIFY_URLS=mailto://… stream-monitor alerts test",),
     "notify": ("STREAM_MONITOR_ALERTMANAGER_URL=http://127.0.0.1:9093 stream-monitor notify",),
+    "lag": ("stream-monitor lag", "stream-monitor lag 'orders-*' payments --interval 30"),
     "init": ("stream-monitor init .", "stream-monitor init my-pipeline"),
     "doctor": ("stream-monitor doctor", "stream-monitor doctor --role worker --output json"),
     "ship": (
