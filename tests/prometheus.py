@@ -6,6 +6,7 @@ Not part of `make test`: it needs `apt-get install prometheus prometheus-alertma
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 import urllib.parse
@@ -21,6 +22,7 @@ from stream_monitor.notify import service
 from stream_monitor.notify.channel import channels
 from tests.expected import FIXTURES
 from tests.notify.test_dispatch import NOW, alert
+from tests.pages import ROOT, blocks
 from tests.test_worker import TOTAL
 from tests.workers import WorkerProcess, wait_for, wait_settled
 
@@ -107,6 +109,62 @@ def test_a_query_equals_the_report_and_promtool_finds_nothing(embedded, make_set
                         assert number == pytest.approx(row[field] or 0, rel=1e-9), (labels, name)
                         compared += 1
             assert compared > 50
+
+
+DEPLOYED = ROOT / "deploy" / "prometheus"
+RULES_PAGE = ROOT / "docs" / "how-to" / "write-alert-rules.md"
+
+
+def series(metric, labels, per_minute):
+    """A counter for an hour, as promtool's tests write it."""
+    return {"series": f"stream_monitor_{metric}_total{{{labels}}}", "values": f"0+{per_minute}x60"}
+
+
+def fires(rule, labels, summary):
+    exp_alerts = [{"exp_labels": {**labels, "severity": "critical"}, "exp_annotations": {"summary": summary}}]
+    return {"eval_time": "40m", "alertname": rule, "exp_alerts": exp_alerts}
+
+
+def test_the_rules_about_several_series_fire_by_what_they_sum_and_only_then(tmp_path):
+    """No task of `etl` alone has enough failures, nor has any version, nor any worker."""
+    versions = [f'service="s",model_version="v{n}",instance="w{n % 2}"' for n in range(4)]
+    fine = 'service="fine",model_version="v1"'
+    tasks = [f'dag_id="etl",task_id="t{n}"' for n in range(3)]
+    bad = [series("ml_failures", v, 1) for v in versions] + [series("ml_attempts", v, 2) for v in versions]
+    bad += [series("ml_failures", fine, 1), series("ml_attempts", fine, 9)]
+    bad += [series("airflow_failures", t, "0.1") for t in tasks] + [
+        series("airflow_attempts", t, "0.25") for t in tasks
+    ]
+    groups = [f'consumer_group="g{n}",topic="t"' for n in range(5)]
+    bad += [series("kafka_failures", g, 1) for g in groups] + [series("kafka_attempts", g, 4) for g in groups]
+    few = [series("ml_failures", versions[0], "0.5"), series("ml_attempts", versions[0], "0.5")]
+    tests = [
+        {"interval": "1m", "input_series": bad, "alert_rule_test": [
+            fires("ServiceFailing", {"service": "s"}, "s: 50% of its predictions failed, over all versions"),
+            fires("DagFailing", {"dag_id": "etl"}, "etl: 40% of its tasks' runs failed in 30 minutes"),
+            fires("ConsumersFailing", {}, "25% of all consumers' reports are errors: is it the cluster?"),
+        ]},
+        {"interval": "1m", "input_series": few, "alert_rule_test": [
+            {"eval_time": "40m", "alertname": "ServiceFailing", "exp_alerts": []},
+        ]},
+    ]  # fmt: skip
+    file = tmp_path / "tests.yml"
+    file.write_text(json.dumps({"rule_files": [str(DEPLOYED / "several.yml")], "tests": tests}))
+    for command in (["check", "config", str(DEPLOYED / "prometheus.yml")], ["test", "rules", str(file)]):
+        checked = subprocess.run(["promtool", *command], capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("block", [b for b in blocks(RULES_PAGE) if b.text.startswith("groups:")], ids=str)
+def test_the_rules_in_the_documents_are_right(block, tmp_path):
+    file = tmp_path / "rules.yml"
+    file.write_text(block.text)
+    checked = subprocess.run(
+        ["promtool", "check", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    exported = set((ROOT / "tests/exporters/names.txt").read_text().split())
+    assert set(re.findall(r"stream_monitor_\w+", block.text)) <= exported
 
 
 def test_an_alertmanager_receives_groups_and_resolves(embedded, make_settings, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from stream_monitor.cli import cli
+from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 from stream_monitor.testing import brokers
 
@@ -107,6 +108,23 @@ def test_the_dashboards_queries_name_metrics_that_are_exported():
             named = set(re.findall(r"stream_monitor_\w+", target["expr"]))
             assert named
             assert named <= exported, named - exported
+
+
+def test_prometheus_rules_name_metrics_and_labels_that_are_exported():
+    """What they say is tested by promtool: tests/prometheus.py."""
+    exported = set((ROOT / "tests/exporters/names.txt").read_text().split())
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    mounted = {volume.split(":")[1] for volume in SERVICES["prometheus"]["volumes"]}
+    for name in config["rule_files"]:
+        assert f"/etc/prometheus/{name}" in mounted
+        found = yaml.safe_load((ROOT / "deploy/prometheus" / name).read_text())
+        for rule in (rule for group in found["groups"] for rule in group["rules"]):
+            for metric in re.findall(r"stream_monitor_\w+", rule["expr"]):
+                assert metric in exported
+                labels = KINDS[metric.split("_")[2]].labels
+                assert set(re.findall(r"by \((\w+)\)", rule["expr"])) <= set(labels)
+    (targets,) = config["alerting"]["alertmanagers"][0]["static_configs"]
+    assert targets["targets"] == ["alertmanager:9093"]
 
 
 def _has_compose():

@@ -21,7 +21,8 @@ from stream_monitor.core.aggregate import Aggregate, merged
 from stream_monitor.core.distribution import MICRO, Distribution
 from stream_monitor.core.health import Facts, Sample
 from stream_monitor.core.measure import CONFIDENCE, LAG, LEAST_USUAL
-from stream_monitor.core.record import Kind
+from stream_monitor.core.metric import SeriesId
+from stream_monitor.core.record import OTHER, Kind
 from stream_monitor.core.timeline import LineView, Part
 from stream_monitor.core.usual import Lags
 from stream_monitor.core.view import View
@@ -55,11 +56,15 @@ OK = Status("ok", "")
 def status_of(view: View, line: LineView) -> Status:
     """The worst that the rules of its kind find; `stale` where it is silent and nothing says that it may be."""
     parts, query = _lately(view, line), view.query
+    older = _version_before(view, line)
     place = (line.series, query.step_ms)
-    asked = (query.from_ms, query.range.to_ms // MINUTE_MS, parts)
+    asked = (query.from_ms, query.range.to_ms // MINUTE_MS, parts, older and (older.series, older.parts))
     known = view.memo.get(place)
     if known is None or known[0] != asked:
-        known = view.memo[place] = (asked, _found(view, line, parts))
+        found = _found(view, line, parts)
+        if found == OK and older is not None:
+            found = _against(older, line)
+        known = view.memo[place] = (asked, found)
     status: Status = known[1]
     return status
 
@@ -187,8 +192,63 @@ def _moved(whole: Aggregate, lately: Aggregate, names: Sequence[str]) -> float |
 
 
 def _without(whole: Mapping[Any, int], part: Mapping[Any, int]) -> dict[Any, int]:
-    """Classes are bounded, so a merge may have moved some of a part's into the rest: never below 0."""
-    return {name: max(0, count - part.get(name, 0)) for name, count in whole.items()}
+    """Classes are bounded: what a merge has moved into the rest is taken from the rest, and nothing below 0."""
+    rest = sum(count for name, count in part.items() if name not in whole)
+    left = {name: count - part.get(name, 0) - (rest if name == OTHER else 0) for name, count in whole.items()}
+    return {name: max(0, count) for name, count in left.items()}
+
+
+# --- A new version of a model ---------------------------------------------------------------------------
+
+_VERSION = "model_version"
+
+
+def _version_before(view: View, line: LineView) -> LineView | None:
+    """The version that a model took over from: of those that came before it in the range the one seen last. None
+    where the range does not show its beginning.
+    """
+    if _VERSION not in line.kind.labels or not line.parts or line.parts[0] is not None:
+        return None
+    began = _first(line)
+    others = [other for other in _versions(view)[_apart_from_version(line)] if _first(other) < began]
+    return max(others, default=None, key=lambda other: (other.last_ms or 0, other.series))
+
+
+def _versions(view: View) -> Mapping[SeriesId, Sequence[LineView]]:
+    """All lines of a view by what their versions have in common; made once for a view."""
+    known = view.memo.get(_VERSION)
+    if known is None or known[0] is not view.series:
+        found: dict[SeriesId, list[LineView]] = {}
+        for line in view.series.values():
+            if _VERSION in line.kind.labels:
+                found.setdefault(_apart_from_version(line), []).append(line)
+        known = view.memo[_VERSION] = (view.series, found)
+    versions: Mapping[SeriesId, Sequence[LineView]] = known[1]
+    return versions
+
+
+def _apart_from_version(line: LineView) -> SeriesId:
+    kind, labels = line.series
+    at = line.kind.labels.index(_VERSION)
+    return kind, (*labels[:at], *labels[at + 1 :])
+
+
+def _first(line: LineView) -> int:
+    return next((place for place, part in enumerate(line.parts) if part is not None), len(line.parts))
+
+
+def _against(older: LineView, line: LineView) -> Status:
+    """What a version says, against what the one before it said: of the whole range, each."""
+    before, now, names = older.whole, line.whole, [name for name, _ in line.kind.measures]
+    found = [drift.compare_classes(before.classes, now.classes)]
+    if CONFIDENCE in names:
+        index = names.index(CONFIDENCE)
+        found.append(drift.compare_bins(before.measures[index].counts, now.measures[index].counts))
+    moved = max((comparison.moved for comparison in found if comparison is not None), default=0.0)
+    if moved < health.DRIFT_SHARE:
+        return OK
+    version = older.series[1][line.kind.labels.index(_VERSION)]
+    return Status("warning", f"{moved * 100:.0f} % of its predictions are not as those of {version}")
 
 
 def _told(found: health.Status, facts: Facts, view: View, line: LineView) -> Status:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from functools import lru_cache
 
 import pytest
 
+from stream_monitor import wire
+from stream_monitor.core import tally
+from stream_monitor.core.aggregate import Aggregate
+from stream_monitor.core.metric import Metric
 from stream_monitor.core.snapshot import Range
-from stream_monitor.core.status import status_of
+from stream_monitor.core.status import OK, status_of
 from stream_monitor.core.view import Query
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS
 from stream_monitor.feed import FixedFeed
+from stream_monitor.kinds import KINDS
 from tests.alerts import START, day
 
 MIDNIGHT = START - DAY_MS
@@ -79,3 +85,48 @@ def test_what_is_remembered_is_what_would_be_found():
             fresh = asked.view(query)
             fresh.memo = {}
             assert found == [{k: status_of(fresh, line) for k, line in fresh.series.items()}] * 2
+
+
+def model(versions):
+    """(level, why) by version, of an hour: (first minute, last minute, classes of a minute) of each."""
+    values = []
+    for version, (first, last, classes) in versions.items():
+        for n in range(first, last + 1):
+            whole = Aggregate.empty(KINDS["ml"])
+            names = classes(n) if callable(classes) else classes
+            whole.records = whole.of = sum(names.values())
+            tally.merge(whole.classes, names)
+            start_ms = MIDNIGHT + n * MINUTE_MS
+            values.append(
+                wire.metric_value(Metric(KINDS["ml"], ("s", version), start_ms, MINUTE_MS, True, whole), "logs.ml")
+            )
+    to_ms = MIDNIGHT + HOUR_MS
+    fixed = FixedFeed(values, clock=lambda: to_ms)
+    view = fixed.view(Query(Range(to_ms - HOUR_MS, to_ms), MINUTE_MS, live=False))
+    return {line.labels[1]: status_of(view, line) for line in view.series.values()}
+
+
+def test_a_new_version_is_compared_with_the_one_that_it_took_over_from():
+    even, odd = {"a": 50, "b": 50}, {"a": 90, "b": 10}
+    found = model({"v0": (0, 5, odd), "v1": (3, 30, even), "v2": (28, 59, odd)})
+    assert found["v2"] == ("warning", "40 % of its predictions are not as those of v1")
+    assert model({"v1": (0, 30, even), "v2": (28, 59, even)})["v2"] == OK
+
+
+def test_a_version_whose_beginning_is_not_in_the_range_is_not():
+    assert model({"v1": (0, 59, {"a": 50, "b": 50}), "v2": (0, 59, {"a": 90, "b": 10})})["v2"] == OK
+
+
+def test_many_classes_that_do_not_change_are_no_drift():
+    """A minute, the latest steps and the whole range each keep fifty of them, not the same."""
+    rng = random.Random(3)
+
+    def drawn(_):
+        counts = {}
+        for _ in range(20):
+            name = f"class-{rng.randrange(80)}"
+            counts[name] = counts.get(name, 0) + 1
+        return counts
+
+    for _ in range(5):
+        assert model({"v1": (0, 59, drawn)})["v1"] == OK
