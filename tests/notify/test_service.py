@@ -237,7 +237,7 @@ class TestWhatAUserCanCause:
                 AlertmanagerChannel(url).send([alert()])
             assert bodies == []
 
-    @pytest.mark.parametrize("answer", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n"])
+    @pytest.mark.parametrize("answer", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 2"])
     def test_what_is_no_http_is_said_in_one_line(self, answer):
         with socket.create_server(("127.0.0.1", 0)) as server:
             thread = threading.Thread(target=lambda: talk(server, answer))
