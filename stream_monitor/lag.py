@@ -72,7 +72,9 @@ def look(admin: AdminClient, settings: Settings, patterns: Sequence[str]) -> Loo
 def _groups(admin: AdminClient) -> list[str]:
     listed = admin.list_consumer_groups(request_timeout=_ANSWER_S).result(timeout=2 * _ANSWER_S)
     for error in listed.errors:
-        log.warning("cannot list consumer groups: %s", clients.reason(error))
+        if not listed.valid:
+            raise KafkaException(error)
+        log.warning("some consumer groups are not listed: %s", error)
     return sorted(group.group_id for group in listed.valid)
 
 
@@ -140,8 +142,9 @@ def run(settings: Settings, patterns: Sequence[str], interval_s: float, stopped:
         due_s = time.monotonic() + interval_s
         try:
             now = look(admin, settings, patterns)
-        except KafkaException as error:
-            log.warning("the broker does not answer: %s", clients.reason(error))
+        except (KafkaException, TimeoutError) as error:
+            said = clients.reason(error) if isinstance(error, KafkaException) else "no answer in time"
+            log.warning("the broker does not answer: %s", said)
         else:
             for record in reports(now, before):
                 sender.send(record)

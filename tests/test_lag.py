@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from stream_monitor import clients, lag
+from stream_monitor.broker import EmbeddedBroker
 from stream_monitor.errors import TopicMissingError
 from stream_monitor.lag import Place, Seen
 from stream_monitor.testing.driver import Driver
@@ -112,6 +113,25 @@ def test_on_a_broker_the_lag_is_against_the_end_of_now(broker, make_settings):
     assert group in groups
     assert settings.group_id not in groups
     assert {place.group for place in lag.look(admin, settings, (settings.group_id,))} == {settings.group_id}
+
+
+@pytest.mark.broker
+def test_a_broker_that_goes_away_is_waited_for(make_settings, monkeypatch, caplog):
+    monkeypatch.setattr(lag, "_ANSWER_S", 1)
+    caplog.set_level(logging.INFO)
+    stopped = threading.Event()
+    with EmbeddedBroker() as broker:
+        settings = make_settings(broker.address)
+        thread = threading.Thread(target=lag.run, args=(settings, ("*",), 0.2, stopped.is_set))
+        thread.start()
+        wait_for(lambda: "0 groups with committed offsets" in caplog.text, 60)
+    try:
+        wait_for(lambda: caplog.text.count("the broker does not answer") >= 2, 60)
+        assert thread.is_alive()
+    finally:
+        stopped.set()
+        thread.join(60)
+    assert not thread.is_alive()
 
 
 def test_the_command_reports_until_it_is_stopped(embedded, make_settings, caplog):
