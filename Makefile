@@ -14,6 +14,7 @@ help:              ## this list
 demo: $(RUN)       ## everything on this machine: broker, logs, worker, and what it saw
 	$(BIN)/stream-monitor demo
 
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(DEV)       ## the tests (real-Kafka ones are skipped by name where no Kafka can be had)
 	$(BIN)/python -m pytest -q -n 2 -m "not broker and not kafka and not screen and not slow"
 	$(BIN)/python -m pytest -v -n 2 --dist worksteal -m "(broker or kafka or screen or slow) and not manual"

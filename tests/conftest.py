@@ -6,6 +6,7 @@ a failure.
 
 from __future__ import annotations
 
+import gc
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -30,6 +31,11 @@ def _no_settings_from_outside() -> None:
         if name.startswith("STREAM_MONITOR_") and "TEST" not in name and "REQUIRE" not in name:
             del os.environ[name]
     os.environ["STREAM_MONITOR_CONFIG"] = ""  # and no file
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays: the garbage collector need not look at it again and again."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -185,6 +185,7 @@ def test_the_record_behind_an_exemplar(broker, make_settings):
         feed.excerpt("ml", 77, 0)
 
 
+@pytest.mark.broker
 def test_a_broker_that_is_away_and_comes_back(make_settings):
     """Connecting, lost with a reason, live; and again without the topics, until they are there."""
     port = free_port()

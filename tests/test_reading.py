@@ -67,7 +67,7 @@ def test_wrong_use():
     for wrong in ({"hours": 0}, {"hours": 1e9}, {"component": "nosuch"}, {"names": ["nonsense"]}):
         with pytest.raises(UsageError):
             look(**wrong)
-    away = Settings(broker="127.0.0.1:1", connect_timeout=1)
+    away = Settings(broker="127.0.0.1:1", connect_timeout=0.2)
     with pytest.raises(BrokerUnavailableError):
         look(settings=away)
     assert run(["report", "--output", "html", "--server"]) == 2

@@ -20,7 +20,7 @@ from tests.expected import FIXTURES, differences, fixture_windows
 from tests.workers import WorkerProcess, committed, everything, folded, metrics, wait_for, wait_settled
 
 DAY = 1_705_276_800_000
-TOTAL = sum(1 for path in FIXTURES for _ in recording.read(path))
+TOTAL = sum(path.read_bytes().count(b"\n") for path in FIXTURES)
 
 
 def yesterday_ms():

@@ -54,12 +54,17 @@ class Shipper:
         kind: str | None,
         fields: Mapping[str, str],
         stopped: Callable[[], bool],
+        *,
+        once: bool,
     ) -> None:
         topics.check(settings, offsets.SOURCES)
         self._settings, self._patterns, self._kind, self._fields = settings, patterns, kind, fields
-        self._stopped = stopped
+        self._stopped, self._once = stopped, once
         cluster = clients.ensure_broker(settings, stopped).cluster_id
-        self._checkpoint = Checkpoint(settings.datadir / "ship" / f"{settings.prefix}@{cluster}.json")
+        place = settings.datadir / "ship" / f"{settings.prefix}@{cluster}.json"
+        if not place.exists() and not any(_matches(patterns)):
+            self._miss_files()
+        self._checkpoint = Checkpoint(place)
         self._records = Records(settings, stopped)
         self._redaction = Redaction()
         self._source = f"/{socket.gethostname()}/ship".encode()
@@ -68,13 +73,13 @@ class Shipper:
         self._scanned = -_SCAN_S
         self.counts = self._records.counts
 
-    def run(self, *, once: bool) -> None:
+    def run(self) -> None:
         """Until `stopped()`; with `once`, to the ends that the files have now."""
         try:
             while not self._stopped():
-                self._scan(once=once)
-                if not self._ship_batch(once=once):
-                    if once and not any(tail.is_waiting for tail in self._tails.values()):
+                self._scan()
+                if not self._ship_batch():
+                    if self._once and not any(tail.is_waiting for tail in self._tails.values()):
                         return
                     time.sleep(_LOOK_S)
         finally:
@@ -82,7 +87,14 @@ class Shipper:
                 tail.close()
             self._checkpoint.close()
 
-    def _scan(self, *, once: bool) -> None:
+    def _miss_files(self) -> None:
+        """Say so; with `once` that is all."""
+        where = ", ".join(self._patterns)
+        if self._once:
+            raise UsageError(f"no log file at {where}")
+        _say(f"no log file at {where} yet; it waits for one")
+
+    def _scan(self) -> None:
         """Open what is new; let go of what has gone."""
         now = time.monotonic()
         if now - self._scanned < _SCAN_S:
@@ -93,8 +105,8 @@ class Shipper:
         for tail in list(self._tails.values()):
             if tail.is_gone or (tail.is_at_end and tail.quiet_s > _LET_GO_S and not tail.is_there):
                 self._let_go(tail)
-        if once and not self._tails and not self.counts:
-            raise UsageError(f"no log file at {', '.join(self._patterns)}")
+        if self._once and not self._tails and not self.counts:
+            self._miss_files()
 
     def _open(self, path: Path) -> None:
         try:
@@ -147,12 +159,12 @@ class Shipper:
                     if inodes.get((status.st_dev, status.st_ino)) == folder:
                         yield path
 
-    def _ship_batch(self, *, once: bool) -> bool:
+    def _ship_batch(self) -> bool:
         """Read, produce, wait, write down. False if there was nothing."""
         read = 0
         for tail in sorted(self._tails.values(), key=_age):
             try:
-                read += self._read(tail, BATCH - read, once=once)
+                read += self._read(tail, BATCH - read)
             except OSError as error:
                 self._unreadable(tail.path, error)
                 self._let_go(tail)
@@ -169,9 +181,9 @@ class Shipper:
         self._checkpoint.save()
         return True
 
-    def _read(self, tail: Tail, most: int, *, once: bool) -> int:
+    def _read(self, tail: Tail, most: int) -> int:
         """Produce at most so many records of a file; how many pieces were read."""
-        is_last = once or (tail.quiet_s > _SCAN_S and not tail.is_there)
+        is_last = self._once or (tail.quiet_s > _SCAN_S and not tail.is_there)
         read, was_cut = 0, tail.is_cut
         while read < most and (found := tail.read(most - read, is_last=is_last)):
             read += len(found)
@@ -231,9 +243,9 @@ def run(
     once: bool,
     stopped: Callable[[], bool],
 ) -> int:
-    """Ship, and say what became of it. Exit code 1 if files could not be read."""
-    shipper = Shipper(settings, patterns, kind, fields, stopped)
-    shipper.run(once=once)
+    """Ship, and say what became of it. Exit code 1 if something of the files is not in Kafka."""
+    shipper = Shipper(settings, patterns, kind, fields, stopped, once=once)
+    shipper.run()
     counts = shipper.counts
     click.echo(f"{counts['sent']} records sent")
     if counts["skipped"]:
@@ -241,8 +253,9 @@ def run(
             f"{name}: {', '.join(r.labels[: r.required])}" for name, r in sorted(KINDS.rows.items())
         )
         _say(
-            f"{counts['skipped']} records belong to no kind ({labels}); --field NAME=VALUE adds what is missing, "
-            "and a file of which nothing was sent is read from its beginning again"
+            f"{counts['skipped']} records were skipped, since they belong to no kind ({labels}); "
+            "--field NAME=VALUE adds what is missing, and a file of which nothing was sent is read from its "
+            "beginning again"
         )
     if counts["fragments"]:
         _say(f"{counts['fragments']} pieces were no beginning of a record, and were left out")
@@ -250,8 +263,8 @@ def run(
         _say(f"{counts['too_large']} records were too large for the broker, which refused them; they are lost")
     if counts["failed"]:
         _say(f"{counts['failed']} records could not be made sense of, and were left out")
-    is_bad = counts["too_large"] or counts["failed"] or any(name.startswith("unreadable") for name in counts)
-    return 1 if is_bad else 0
+    is_bad = any(counts[name] for name in ("skipped", "fragments", "too_large", "failed"))
+    return 1 if is_bad or any(name.startswith("unreadable") for name in counts) else 0
 
 
 def fields_of(pairs: Sequence[str]) -> dict[str, str]:

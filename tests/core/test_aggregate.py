@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_monitor import wire
@@ -74,10 +74,12 @@ law = LAWS.append
 """Of any list of records of a kind: a function of (kind, (offset, record)s, a source of chance)."""
 
 
+@pytest.mark.parametrize("examples", [15, pytest.param(60, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
-def test_the_laws(kind):
+def test_the_laws(kind, examples):
     """Together, because most of the time goes into making up the records."""
 
+    @settings(max_examples=examples)
     @given(st.lists(records(kind), max_size=25), st.integers(0, 1 << 32))
     def run(items, seed):
         for check in LAWS:

@@ -118,21 +118,25 @@ def test_agrees_with_the_ddsketch_package_within_both_bounds(numbers):
 
 
 LOWEST = -700
-BOUNDARIES = [Decimal(2) ** (Decimal(i) / 64) for i in range(LOWEST, 2200)]
+
+
+@functools.cache
+def boundaries():
+    return [Decimal(2) ** (Decimal(i) / 64) for i in range(LOWEST, 2200)]
 
 
 @given(inside | edges.filter(bool))
 def test_a_bucket_holds_what_lies_above_its_lower_bound_up_to_its_upper(value):
     clamped = Decimal(min(max(value, CLAMP_MIN), CLAMP_MAX))
-    assert bucket_of(value) == bisect.bisect_left(BOUNDARIES, clamped) - 1 + LOWEST
+    assert bucket_of(value) == bisect.bisect_left(boundaries(), clamped) - 1 + LOWEST
 
 
 @given(st.integers(-600, 2100), st.integers(-2, 2))
 def test_a_double_beside_a_boundary_is_in_its_bucket(index, steps):
-    value = float(BOUNDARIES[index - LOWEST])
+    value = float(boundaries()[index - LOWEST])
     for _ in range(abs(steps)):
         value = math.nextafter(value, math.inf if steps > 0 else 0.0)
-    assert bucket_of(value) == bisect.bisect_left(BOUNDARIES, Decimal(value)) - 1 + LOWEST
+    assert bucket_of(value) == bisect.bisect_left(boundaries(), Decimal(value)) - 1 + LOWEST
 
 
 def test_powers_of_two_are_the_upper_ends_of_their_buckets():

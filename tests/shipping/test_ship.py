@@ -230,9 +230,10 @@ def test_killed_in_the_middle_and_started_again(kafka, make_settings, tmp_path):
 def test_kinds_are_told_apart_and_what_is_none_is_said(kafka, make_settings, tmp_path):
     settings, path = make_settings(kafka), tmp_path / "app.log"
     path.write_text(lines(0, 3) + lines(3, 5, "ml") + '{"n":5}\n{"password":"hunter2","dag_id":"d","n":6}\n')
-    output, errors = ship(settings, "--once", path).communicate(timeout=30)
-    assert output == "6 records sent\n"
-    assert "1 records belong to no kind (airflow: dag_id; kafka: consumer_group, topic; ml: service" in errors
+    process = ship(settings, "--once", path)
+    output, errors = process.communicate(timeout=60)
+    assert (output, process.returncode) == ("6 records sent\n", 1)
+    assert "1 records were skipped, since they belong to no kind (airflow: dag_id; kafka: consumer_group" in errors
     airflow = messages(settings, "logs.airflow")
     assert sorted(unique(airflow).values()) == [0, 1, 2, 6]
     assert sorted(unique(messages(settings, "logs.ml")).values()) == [3, 4]
@@ -264,6 +265,18 @@ def test_wrong_use(arguments, code, part, embedded, make_settings, capsys, monke
     error = capsys.readouterr().err
     assert part in error
     assert len(error.strip().splitlines()) == 1
+    assert not settings.datadir.exists()
+
+
+def test_it_waits_for_a_file_that_is_not_there_yet_and_says_so(embedded, make_settings, tmp_path):
+    settings, path = make_settings(embedded), tmp_path / "later.log"
+    process = ship(settings, path)
+    assert process.stderr.readline() == f"stream-monitor: no log file at {path} yet; it waits for one\n"
+    path.write_text(lines(0, 3))
+    wait_for(lambda: len(messages(settings, "logs.airflow")) == 3, 60)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60) == ("3 records sent\n", "")
+    assert process.returncode == 0
 
 
 def test_two_at_once_do_not_share_a_place(tmp_path):

@@ -36,8 +36,8 @@ class Fixed:
 
     def __init__(self, settings, *patterns):
         self.is_over = threading.Event()
-        self.shipper = Shipper(settings, list(map(str, patterns)), None, {}, self.is_over.is_set)
-        self._thread = threading.Thread(target=self.shipper.run, kwargs={"once": False})
+        self.shipper = Shipper(settings, list(map(str, patterns)), None, {}, self.is_over.is_set, once=False)
+        self._thread = threading.Thread(target=self.shipper.run)
 
     def __enter__(self):
         self._thread.start()
@@ -80,8 +80,8 @@ class TestFiles:
         whole = gzip.compress(lines(0, 20_000).encode())
         path.write_bytes(whole[: len(whole) // 2])
         monkeypatch.setattr(room, "_PACKED_S", 0.0)
-        shipper = Shipper(settings, [str(path)], None, {}, lambda: False)
-        shipper.run(once=True)
+        shipper = Shipper(settings, [str(path)], None, {}, lambda: False, once=True)
+        shipper.run()
         sent = shipper.counts["sent"]
         assert 5000 < sent < 15_000
         assert shipper.counts[f"unreadable {path}"] == 1
@@ -202,11 +202,11 @@ class TestBrokers:
     def test_what_the_hint_says_works(self, embedded, make_settings, tmp_path):
         settings, path = make_settings(embedded), tmp_path / "app.log"
         path.write_text("".join(f'{{"n":{n}}}\n' for n in range(5)))
-        output, errors, _ = shipped(settings, path)
-        assert output == "0 records sent"
-        assert "5 records belong to no kind" in errors
+        output, errors, code = shipped(settings, path)
+        assert (output, code) == ("0 records sent", 1)
+        assert "5 records were skipped" in errors
         assert "--field NAME=VALUE adds what is missing" in errors
-        assert shipped(settings, path, "--field", "dag_id=d")[0] == "5 records sent"
+        assert shipped(settings, path, "--field", "dag_id=d") == ("5 records sent", "", 0)
         assert shipped(settings, path, "--field", "dag_id=d")[0] == "0 records sent"
 
 
@@ -215,10 +215,10 @@ def test_a_record_that_nobody_thought_of_is_counted_and_said(
 ):
     settings, path = make_settings(embedded), tmp_path / "app.log"
     path.write_text(lines(0, 5))
-    shipper = Shipper(settings, [str(path)], None, {}, lambda: False)
+    shipper = Shipper(settings, [str(path)], None, {}, lambda: False, once=True)
     clean = shipper._redaction.clean
     monkeypatch.setattr(shipper._redaction, "clean", lambda value: 1 / 0 if b'"n":2' in value else clean(value))
-    shipper.run(once=True)
+    shipper.run()
     assert (shipper.counts["sent"], shipper.counts["failed"]) == (4, 1)
     assert f"{path}, byte {2 * len(lines(0, 1))}: ZeroDivisionError" in capsys.readouterr().err
 

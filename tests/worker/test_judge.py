@@ -129,6 +129,7 @@ def test_each_fires_within_its_rules_window_of_the_first_sign():
         assert sign_ms < fired[rule] <= sign_ms + windows_ms[rule] + MINUTE_MS, rule
 
 
+@pytest.mark.slow
 def test_what_a_paused_worker_sends_behind_its_successor_is_sent_over(monkeypatch):
     """Kafka compacts to the last record of a key, whichever counts."""
     few = [wire.observed(value) for value in day()]

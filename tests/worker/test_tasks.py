@@ -234,7 +234,9 @@ def test_an_hour_keeps_what_a_successor_swept_after_a_checkpoint_that_was_cut_of
     assert pipe.results("metrics.1d")[("s", "v"), T0 // DAY_MS * DAY_MS].revision == 42
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize(
+    "seed", [*range(6), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(6, 25))]
+)
 def test_cut_off_checkpoints_and_restores_change_no_result(seed):
     rng = random.Random(seed)
     pipe = Pipeline(partitions=2, lateness=rng.choice([60, 300, 3600]), idle_after=5)
