@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -46,7 +46,7 @@ _PLAIN, _SCRAM, _OAUTH = (
 class SecureKafka:
     """One node with SASL_SSL, SSL and the standard authorizer; the password of each user is `name-secret`."""
 
-    def __init__(self, folder: Path, users: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, users: tuple[str, ...], properties: Mapping[str, str] | None = None) -> None:
         self.folder, self.users = folder, (ADMIN, *users)
         ca = trustme.CA()
         self.ca = folder / "ca.pem"
@@ -63,7 +63,7 @@ class SecureKafka:
             for user in self.users
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
         ]
-        self.node = JarsKafka(self._properties(), scrams, self.connection(ADMIN))
+        self.node = JarsKafka({**self._properties(), **(properties or {})}, scrams, self.connection(ADMIN))
         self.node.start()
 
     def _properties(self) -> dict[str, str]:

@@ -91,9 +91,10 @@ class TestDeadline:
             address = f"127.0.0.1:{silent.getsockname()[1]}"
             settings = Settings(broker=address, connect_timeout=0.5)
             assert doctor.run(settings, roles=(), output="text", stopped=never) == 1
-        last = capsys.readouterr().out.splitlines()[-1]
-        assert last.startswith("fail  broker")
-        assert f"no Kafka broker answers at {address}" in last
+        *_, says, does = capsys.readouterr().out.splitlines()
+        assert says.startswith("fail  broker")
+        assert f"no Kafka broker answers at {address}" in says
+        assert "→ start it, or say where it is with --broker" in does
 
     def test_a_broker_that_stops_answering_is_asked_nothing_more(self, monkeypatch, capsys):
         monkeypatch.setattr(doctor.clients, "ensure_broker", lambda *_: None)
@@ -109,8 +110,12 @@ class TestEmbedded:
         settings = make_settings(embedded, apply=False)
         found = examine(settings)
         assert found["topics"] == [
-            ("fail", "15 of 15 are missing, or not for this user to see: alerts and 14 more")
+            (
+                "fail",
+                f"15 of 15 of {settings.prefix}.* are missing, or not for this user to see: alerts and 14 more",
+            )
         ]
+        assert found["rights"] == [("warn", "not looked at, as are clock, workers and dlq: there is no topic yet")]
         flags = ("--broker", embedded, "--prefix", settings.prefix, "--datadir", str(tmp_path))
         assert cli.run(["topics", "apply", *flags[:4]]) == 0
         capsys.readouterr()
@@ -132,9 +137,9 @@ class TestEmbedded:
         assert producer.flush(30) == 0
         assert "3 logs are not folded" in examine(settings)["workers"][0][1]
         with WorkerProcess(settings) as worker:
-            wait_for(lambda: "all is folded" in examine(settings)["workers"][0][1], 90, worker)
+            wait_for(lambda: "all logs are folded" in examine(settings)["workers"][0][1], 90, worker)
             found = examine(settings)
-            assert found["workers"][0] == ("ok", f"1 worker in the group {settings.group_id}; all is folded")
+            assert found["workers"][0] == ("ok", f"1 worker in the group {settings.group_id}; all logs are folded")
             assert found["dlq"] == [("warn", "3 records were rejected in the last hour")]
             assert "in use by a worker" in found["datadir"][0][1]
         assert "no worker uses it now" in examine(settings)["datadir"][0][1]
@@ -153,7 +158,7 @@ def test_on_apache_kafka(kafka, make_settings):
     assert {state for lines in found.values() for state, _ in lines} == {"ok", "warn"}
     assert [state for state, _ in found["rights"]] == ["ok"] * 5
     assert found["clock"][0][0] == "ok"
-    assert found["workers"][0] == ("warn", f"no workers in the group {settings.group_id}; all is folded")
+    assert found["workers"][0] == ("warn", f"no workers in the group {settings.group_id}; all logs are folded")
     assert not [name for name in clients.admin(settings).list_topics(timeout=30).topics if "doctor" in name]
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 from confluent_kafka import KafkaException
@@ -31,14 +32,22 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.manual]
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory):
+    with started(tmp_path_factory.mktemp("secure")) as node:
+        yield node
+
+
+@contextmanager
+def started(folder, **options):
     try:
-        node = secure.SecureKafka(tmp_path_factory.mktemp("secure"), ROLES)
+        node = secure.SecureKafka(folder, ROLES, **options)
     except NoKafkaError as error:
         if os.environ.get("STREAM_MONITOR_REQUIRE_KAFKA"):
             pytest.fail(f"needs Apache Kafka: {error}")
         pytest.skip(f"needs Apache Kafka: {error}")
-    yield node
-    node.node.close()
+    try:
+        yield node
+    finally:
+        node.node.close()
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +56,19 @@ def tokens(broker):
         yield found
 
 
-@pytest.fixture
-def ways(broker, tokens):
-    """By mechanism: how `worker` connects."""
-    url, _ = tokens
-    oauth = {
+def by_token(broker, url):
+    """How `worker` connects with OAuth."""
+    return {
         "security_protocol": "SASL_SSL", "ssl_ca": str(broker.ca), "sasl_mechanism": "OAUTHBEARER",
         "sasl_oauth_token_url": url, "sasl_oauth_ca": str(broker.ca), "sasl_oauth_client_id": "worker",
         "sasl_oauth_client_secret": "worker-secret", "sasl_oauth_scope": "kafka",
     }  # fmt: skip
+
+
+@pytest.fixture
+def ways(broker, tokens):
+    """By mechanism: how `worker` connects."""
+    oauth = by_token(broker, tokens[0])
     found = {name: {"broker": broker.node.address, **broker.connection("worker", name)} for name in PASSWORDS}
     found |= {"OAUTHBEARER": {"broker": broker.node.address, **oauth}, "certificate": broker.by_certificate()}
     return found
@@ -114,7 +127,7 @@ def test_the_whole_pipeline_with_the_rights_of_the_page_and_no_other(broker, tmp
     for role in ROLES:
         code, out, error = command("doctor", "--role", role, **users[role])
         assert (code, error) == (0, ""), out
-        assert f"rights     {role}: may" in out
+        assert f"rights     as {role}, this user may" in out
         assert command("doctor", "--role", "operator" if role != "operator" else "worker", **users[role])[0] == 1
     for user in ("viewer", "notifier"):
         with pytest.raises((MonitorError, KafkaException)):
@@ -155,6 +168,29 @@ def test_the_worker_by_every_way_to_say_who_it_is(way, ways, broker, made, tmp_p
     asked = tokens[1][before:]
     assert bool(asked) == (way == "OAUTHBEARER")
     assert all(form["scope"] == ["kafka"] for form in asked)
+
+
+def test_a_broker_that_ends_sessions_interrupts_nothing(tmp_path):
+    """As at a token's end: librdkafka says anew who it is on its connection, aiokafka makes another connection."""
+    often = {"connections.max.reauth.ms": "3000"}
+    with started(tmp_path, properties=often) as broker, secure.token_url(broker.server) as (url, _):
+        admin = Settings(broker=broker.node.address, **broker.connection(secure.ADMIN))
+        topics.apply(admin, replication_factor=1)
+        broker.allow("worker", "shipper")
+        shipper = Settings(broker=broker.node.address, **broker.connection("shipper"))
+        producer = clients.producer(shipper)
+        connection = {"broker": broker.node.address, **by_token(broker, url)}
+        settings, worker = run_worker(connection, tmp_path / "data")
+        with worker:
+            for n in range(150):
+                producer.produce(shipper.topic("logs.ml"), prediction(time.time_ns() // 1_000_000 + n))
+                producer.flush(30)
+                time.sleep(0.1)
+            wait_for(lambda: committed(settings, "logs.ml") == 150, 90, worker)
+            assert worker.stop() == 0
+        log = worker.log.read_text()
+        assert "KafkaConnectionError" in log, "no session was ended"
+        assert "is away" not in log
 
 
 def test_the_shipping_handler_by_the_same_names(broker, made, tmp_path):

@@ -13,7 +13,7 @@ from typing import Literal
 from stream_monitor import clients
 from stream_monitor.doctor import kafka, machine, rights
 from stream_monitor.doctor.finding import Finding, SilentError, as_json, bounded
-from stream_monitor.errors import BrokerUnavailableError, UsageError
+from stream_monitor.errors import BrokerUnavailableError, MonitorError, UsageError
 from stream_monitor.settings import Settings
 
 _CHECK_S = 40.0
@@ -42,7 +42,7 @@ def examine(settings: Settings, roles: Sequence[str], stopped: Callable[[], bool
     try:
         clients.ensure_broker(settings, stopped)
     except (BrokerUnavailableError, UsageError) as error:
-        yield Finding("fail", "broker", str(error))
+        yield _unreachable(error)
         return
     for check, look in _checks(settings, roles):
         try:
@@ -51,6 +51,13 @@ def examine(settings: Settings, roles: Sequence[str], stopped: Callable[[], bool
             do = "look at the broker's log; the other checks were left out"
             yield Finding("fail", check, f"{settings.broker}: {error}", do)
             return
+
+
+def _unreachable(error: MonitorError) -> Finding:
+    """What to do stands behind the error's last semicolon; where it has none, the broker has refused this user."""
+    says, _, do = str(error).rpartition("; ")
+    do = do if says else "look at the user, its secret and the certificates: docs/how-to/connect-securely.md"
+    return Finding("fail", "broker", says or str(error), f"{do}; what needs a broker was not looked at")
 
 
 def _checks(settings: Settings, roles: Sequence[str]) -> Iterator[tuple[str, Callable[[], Iterable[Finding]]]]:

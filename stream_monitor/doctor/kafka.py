@@ -32,7 +32,8 @@ def cluster(admin: AdminClient, settings: Settings) -> Iterator[Finding]:
         yield Finding("warn", "broker", says, "use Apache Kafka for anything but a demo and tests")
         return
     controller = said.controller.id if said.controller else "unknown"
-    says = f"{settings.broker}: cluster {said.cluster_id}, {len(said.nodes)} brokers, controller {controller}"
+    brokers = "1 broker" if len(said.nodes) == 1 else f"{len(said.nodes)} brokers"
+    says = f"{settings.broker} answers: cluster {said.cluster_id}, {brokers}, controller {controller}"
     yield Finding("ok", "broker", says)
 
 
@@ -42,7 +43,8 @@ def declared(admin: AdminClient, settings: Settings) -> Iterator[Finding]:
     every = topics.declared()
     missing = [topic for topic in every if topic.name not in allowed]
     if missing:
-        says = f"{len(missing)} of {len(every)} are missing, or not for this user to see: {missing[0].name}"
+        says = f"{len(missing)} of {len(every)} of {settings.prefix}.* are missing, or not for this user to see: "
+        says += missing[0].name
         says += f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         told = allowed and None not in allowed.values()
         hidden = told and not _is_super(admin)
@@ -56,7 +58,7 @@ def declared(admin: AdminClient, settings: Settings) -> Iterator[Finding]:
         do = "a new prefix, or the setting that it names" if serious else "stream-monitor topics apply"
         yield Finding("fail" if serious else "warn", "topics", str(change), do)
     if not missing and not changes:
-        yield Finding("ok", "topics", f"all {len(every)} are as declared")
+        yield Finding("ok", "topics", f"all {len(every)} of {settings.prefix}.* are as declared")
 
 
 def _is_super(admin: AdminClient) -> bool:
@@ -88,7 +90,8 @@ def clock(admin: AdminClient, settings: Settings) -> Iterator[Finding]:
         return
     with _topic_for_a_moment(admin, settings) as name:
         skew_s, bound_s = min((_skew(settings, name) for _ in range(_TRIES)), key=lambda each: each[1])
-    says = f"the broker's is {abs(skew_s):.2f} s {'ahead' if skew_s > 0 else 'behind'} (± {bound_s:.2f} s)"
+    side = "ahead of" if skew_s > 0 else "behind"
+    says = f"the broker's clock is {abs(skew_s):.2f} s {side} ours (± {bound_s:.2f} s)"
     over = abs(skew_s) - bound_s
     if over > _SKEW_WARN_S:
         do = f"set both by NTP; logs more than {settings.future_tolerance:g} s ahead are rejected"
@@ -136,10 +139,12 @@ def workers(admin: AdminClient, settings: Settings) -> Iterator[Finding]:
     records = sum(behind.values())
     says = f"{members or 'no'} {'worker' if members == 1 else 'workers'} in the group {group}; "
     says += (
-        f"{records:,} logs are not folded, the first of them for {waits_s:.0f} s" if records else "all is folded"
+        f"{records:,} logs are not folded, the first of them for {waits_s:.0f} s"
+        if records
+        else "all logs are folded"
     )
     if not members:
-        yield Finding("warn", "workers", says, "stream-monitor worker")
+        yield Finding("warn", "workers", says, "start one: stream-monitor worker")
     elif waits_s > _WAITS_S:
         yield Finding("warn", "workers", says, "look at the worker's log; more workers share the partitions")
     else:
@@ -183,7 +188,7 @@ def dead_letters(settings: Settings) -> Iterator[Finding]:
         says = f"{recent:,} records were rejected in the last hour"
         yield Finding("warn", "dlq", says, "stream-monitor dlq says which, and why")
     else:
-        yield Finding("ok", "dlq", "nothing was rejected in the last hour")
+        yield Finding("ok", "dlq", "no record was rejected in the last hour")
 
 
 def _since(consumer: Consumer, settings: Settings, partition: int) -> int:

@@ -27,8 +27,8 @@ def settings(given: Settings) -> Iterator[Finding]:
         oauth = given.sasl_mechanism == "OAUTHBEARER"
         user = given.sasl_oauth_client_id if oauth else given.sasl_username
         who += f" {given.sasl_mechanism} as {user}"
-    file = f"file {given.file}" if given.file else "no settings file"
-    yield Finding("ok", "settings", f"{file}; broker {given.broker}, prefix {given.prefix}, {who}")
+    origin = f"from {given.file}, the environment and flags" if given.file else "no settings file is read"
+    yield Finding("ok", "settings", f"broker {given.broker}, prefix {given.prefix}, {who}; {origin}")
     for line in sources.strangers(Settings.model_fields):
         yield Finding("warn", "settings", line, "correct its name, or take it away")
     if given.file is not None and _is_open(given.file) and _holds_secret(given.file):
@@ -71,10 +71,10 @@ def datadir(given: Settings) -> Iterator[Finding]:
         yield Finding("fail", "datadir", f"{there} is no folder that this user can write", do)
         return
     free = shutil.disk_usage(there).free
-    state = "ok" if there == folder else "not there yet; a worker makes it"
+    state = "no worker has used it yet" if there == folder else "not there yet; a worker makes it"
     if there == folder and (folder / "worker.lock").exists():
         state = "in use by a worker" if _is_locked(folder / "worker.lock") else "no worker uses it now"
-    says = f"{folder}: {free / 1e9:,.1f} GB free, {state}"
+    says = f"the worker's folder {folder}: {free / 1e9:,.1f} GB free, {state}"
     if free < _LOW_BYTES:
         do = "make room: a worker that cannot write its tables stops"
         yield Finding("fail" if free < _FULL_BYTES else "warn", "datadir", says, do)

@@ -33,7 +33,7 @@ class Role:
 
 
 ROLES = {
-    "operator": Role("make and change topics", {"": _MAKE}),
+    "operator": Role("make and change the topics", {"": _MAKE}),
     "worker": Role(
         "run a worker",
         {
@@ -42,8 +42,10 @@ ROLES = {
         },
         "monitor",
     ),
-    "viewer": Role("look", {"metrics.": (_READ,), "logs.": (_READ,), "alerts": (_READ,), "dlq": (_READ,)}),
-    "notifier": Role("notify", {"alerts": (_READ, _WRITE)}, "notify"),
+    "viewer": Role(
+        "read what the views show", {"metrics.": (_READ,), "logs.": (_READ,), "alerts": (_READ,), "dlq": (_READ,)}
+    ),
+    "notifier": Role("send alerts on", {"alerts": (_READ, _WRITE)}, "notify"),
     "shipper": Role("ship logs", {"logs.": (_WRITE,)}),
 }
 """As docs/how-to/connect-securely.md names them; a test compares the two."""
@@ -72,19 +74,20 @@ def look(admin: AdminClient, settings: Settings, roles: Sequence[str]) -> Iterat
     """A line for each role. One that was asked for and may not is a failure."""
     allowed = of_topics(admin, settings)
     if not allowed:
+        yield Finding("warn", "rights", "not looked at, as are clock, workers and dlq: there is no topic yet")
         return
     if None in allowed.values():
-        yield Finding("ok", "rights", "the broker does not say what is allowed; it asks nobody who he is")
+        yield Finding("ok", "rights", "the broker does not say what is allowed: it asks nobody who he is")
         return
     for name in roles or ROLES:
         role = ROLES[name]
         missing = _missing(role, allowed) + _missing_group(admin, settings, role)
         if not missing:
-            yield Finding("ok", "rights", f"{name}: may {role.does}")
+            yield Finding("ok", "rights", f"as {name}, this user may {role.does}")
             continue
-        do = "docs/how-to/connect-securely.md has the commands" if roles else ""
+        do = "grant it, if this user is to be one: docs/how-to/connect-securely.md has the commands"
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        says = f"{name}: may not {role.does}; it lacks {', '.join(missing[:3])}{more}"
+        says = f"as {name}, this user may not {role.does}: it lacks {', '.join(missing[:3])}{more}"
         yield Finding("fail" if roles else "warn", "rights", says, do)
 
 

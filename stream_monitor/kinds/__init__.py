@@ -23,6 +23,10 @@ class Row(NamedTuple):
     """The fields that make its series and a record's key; the same as its Kind's."""
     required: int
     """How many of the labels, from the first, every line must have."""
+    numbers: tuple[str, ...] = ()
+    """The fields that hold numbers, which `ship` reads from `name=value` in a line of text, as it reads labels.
+    Airflow has none: its decoder reads them from the message.
+    """
 
 
 class Kinds(Mapping[str, "Kind"]):
@@ -53,8 +57,13 @@ class Kinds(Mapping[str, "Kind"]):
 KINDS = Kinds(
     {
         "airflow": Row("Airflow", ("dag_id", "task_id"), required=1),
-        "kafka": Row("Kafka consumers", ("consumer_group", "topic"), required=2),
-        "ml": Row("ML services", ("service", "model_version"), required=2),
+        "kafka": Row(
+            "Kafka consumers",
+            ("consumer_group", "topic"),
+            required=2,
+            numbers=("partition", "consumer_lag", "messages_per_second", "latency_ms"),
+        ),
+        "ml": Row("ML services", ("service", "model_version"), required=2, numbers=("latency_ms", "confidence")),
     }
 )
 """Everybody's order. Who tells a kind by a log's fields looks from the last row to the first."""

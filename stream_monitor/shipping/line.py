@@ -27,7 +27,7 @@ _LEVEL = re.compile(r"\b(DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)\b", re.IG
 _LABELS = "|".join(
     [*(name for row in KINDS.rows.values() for name in row.labels), "run_id", "prediction_id", "prediction"]
 )
-_NUMBERS = "partition|consumer_lag|messages_per_second|latency_ms|confidence"
+_NUMBERS = "|".join({name: None for row in KINDS.rows.values() for name in row.numbers})
 _PAIR = re.compile(rf"(?<![\w.])(?:({_LABELS})=(?:\"([^\"]*)\"|([^\s,;)\]]+))|({_NUMBERS})=([\d.eE+-]+))")
 _TASK_LOG = re.compile(r"dag_id=([^/]+)/run_id=([^/]+)/task_id=([^/]+)/(?:map_index=[^/]+/)?attempt=(\d+)\.log")
 

@@ -6,10 +6,13 @@ import re
 import subprocess
 import sys
 
+import numpy as np
+import orjson
 import pytest
 
 from stream_monitor import topics
 from stream_monitor.kinds import KINDS
+from stream_monitor.shipping.line import Piece, record
 from stream_monitor.tui.pane import TABS
 
 
@@ -21,6 +24,15 @@ class TestEveryKind:
         assert 1 <= row.required <= len(row.labels)
         assert kind.measures
         assert row.title.strip()
+
+    def test_a_line_of_text_has_its_labels_and_numbers(self, name):
+        row = KINDS.rows[name]
+        pairs = [*(f"{label}=x" for label in row.labels), *(f"{number}=1" for number in row.numbers)]
+        text = f"2024-01-15 10:30:00 INFO {' '.join(pairs)}\n".encode()
+        fields = record(Piece(0, len(text), text), {})
+        assert {label: fields[label] for label in row.labels} == dict.fromkeys(row.labels, "x")
+        assert {number: fields[number] for number in row.numbers} == dict.fromkeys(row.numbers, 1)
+        assert not KINDS[name].decode([orjson.dumps(fields)], np.zeros(1, dtype=np.int64)).rejected
 
     def test_its_name_is_nobody_elses(self, name):
         assert re.fullmatch("[a-z][a-z0-9_]*", name)
