@@ -31,7 +31,10 @@ from stream_monitor.settings import Settings
 from stream_monitor.terminal import NAME, on_signals
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="\b\nBegin with:\n  stream-monitor demo      which needs no Kafka\n  stream-monitor doctor    on yours",
+)
 @click.version_option(__version__, prog_name=NAME)
 def cli() -> None:
     """A Kafka-native monitor for data pipelines."""
@@ -148,7 +151,9 @@ def simulate(rate: float, seed: int, incident: str | None, seconds: float | None
 
 @cli.command()
 @connection_options
-@click.option("--component", type=click.Choice(["all", *KINDS]), default="all", show_default=True)
+@click.option(
+    "--component", type=click.Choice(["all", *KINDS]), default="all", show_default=True, help="Of one kind."
+)
 @click.option("--hours", type=click.IntRange(1, 720), default=24, show_default=True, help="Up to now.")
 @click.option("--output", type=click.Choice(["text", "json", "csv", "html"]), default="text", show_default=True)
 @click.option("--server", is_flag=True, help="Again and again, until Ctrl-C.")
@@ -192,7 +197,7 @@ def tui(serve: bool, host: str | None, port: int | None, **flags: Any) -> int:
 @connection_options
 @click.option("--known-components", help="airflow:dag/task,kafka:group/topic,…  [those seen in the range]")
 @click.option("--host", "web_host", help="Where it listens.  [127.0.0.1]")
-@click.option("--port", "web_port", type=click.IntRange(1, 65535), help="[8080]")
+@click.option("--port", "web_port", type=click.IntRange(1, 65535), help="On which port.  [8080]")
 @click.option("--allow-host", "web_allow_host", help="Names by which it is reached, separated by commas.")
 @click.option(
     "--insecure", "web_insecure", is_flag=True, default=None, help="Beyond this machine without a token."
@@ -211,7 +216,7 @@ def web(**flags: Any) -> int:
     "--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="The newest ones."
 )
 def dlq(follow: bool, limit: int, **flags: Any) -> int:
-    """What was rejected, why, and where it was read: one JSON object a line."""
+    """What was rejected, and why. One JSON object a line, with the place where it was read."""
     from stream_monitor import dlq as room
 
     return room.run(_settings(**flags), follow=follow, limit=limit, stopped=on_signals())
@@ -274,7 +279,9 @@ def lag(groups: tuple[str, ...], interval: float, **flags: Any) -> int:
 @cli.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def init(folder: Path) -> int:
-    """Write templates, logging configurations, alert rules and settings into a project. Overwrites nothing."""
+    """Write what a project starts with. Templates, logging configurations, alert rules and settings; overwrites
+    nothing.
+    """
     from stream_monitor import starter
 
     return starter.write(folder, click.echo)
@@ -300,7 +307,7 @@ def doctor(roles: tuple[str, ...], output: Any, **flags: Any) -> int:
 @click.option("--once", is_flag=True, help="To the ends that the files have now, and no further.")
 @click.option("--datadir", metavar="PATH", help="Where it keeps its place.  [data]")
 def ship(paths: tuple[str, ...], kind: str | None, fields: tuple[str, ...], once: bool, **flags: Any) -> int:
-    """Follow log files into Kafka: paths, folders, quoted globs; rotated and gzip'd ones, too."""
+    """Follow log files into Kafka. Paths, folders, quoted globs; rotated and gzip'd ones, too."""
     from stream_monitor import clients
     from stream_monitor.shipping import ship as room
 
@@ -315,7 +322,7 @@ def ship(paths: tuple[str, ...], kind: str | None, fields: tuple[str, ...], once
 @click.option("--rate", type=RATE, default=50.0, show_default=True, help=RATE_HELP)
 @click.option("--incident", help="airflow-failures, consumer-lag or model-drift, from the start.")
 def demo(rate: float, incident: str | None) -> int:
-    """Everything on this machine: a stand-in for Kafka, a day of logs, a live pipeline, the worker."""
+    """Run everything on this machine. A stand-in for Kafka, a day of logs, a live pipeline, the worker, views."""
     from stream_monitor import demo as room
 
     return room.run(rate=rate, incident=incident, stopped=on_signals())
