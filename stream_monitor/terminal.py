@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,9 @@ def _wrong_use(error: click.UsageError) -> str:
     said = error.format_message()
     if error.ctx is None:
         return said
+    if said.startswith("No such command") and isinstance(error.ctx.command, click.Group):
+        near = get_close_matches(said.split("'")[1], error.ctx.command.commands, n=1)
+        said = f"{said.rstrip('.')}. Did you mean {near[0]}?" if near else said
     between = " See:" if said.endswith("?") else "; see:"
     return f"{said.rstrip('.')}{between} {error.ctx.command_path} --help"
 
