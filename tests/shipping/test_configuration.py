@@ -82,7 +82,7 @@ def test_loaded_by_the_standard_library(name, tmp_path, monkeypatch):
         logging.getLogger(METRICS[kind]).info("a metric", extra=LOGS[kind])
         logging.getLogger(f"{kind}.part").error("failed, password=hunter2", extra=LOGS[kind])
         logging.getLogger(f"{kind}.part").debug("too much")
-    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.log") if "spool" not in path.parts}
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*.log")}  # not the spool, which changes
     assert files == set().union(*(FILES[kind] for kind in kinds), FILES["pipeline"] if name == "unified" else ())
     for kind in kinds:
         main, metrics, errors = (tmp_path / file for file in in_order(FILES[kind]))
