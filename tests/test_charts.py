@@ -14,6 +14,7 @@ from stream_monitor.board.colours import colours
 from stream_monitor.board.name import name_of, series_of
 from stream_monitor.board.when import When
 from stream_monitor.charts import Scene, charts, plain
+from stream_monitor.charts.figure import line_of
 from stream_monitor.core.window import MINUTE_MS
 from stream_monitor.feed import FixedFeed
 from stream_monitor.feed.store import warm
@@ -46,6 +47,14 @@ def test_volume_is_that_of_the_series_and_the_last_open_step_is_left_out():
             assert len(trace["x"]) == len(trace["y"]) == len(scene.times)
     assert len(by_name) >= 3
     assert {trace["yaxis"] for trace in traces} == {"y", "y2", "y3"}
+
+
+def test_a_lonely_value_is_a_dot_and_no_other():
+    """Markers cost a browser an element each."""
+    scene = scene_of(feed())
+    of = line_of(scene, "x", [1, None, 2, 3, None, 4], "#000000", str)
+    assert (of["mode"], of["marker"]["size"]) == ("lines+markers", [6, 0, 0, 0, 0, 6])
+    assert "marker" not in line_of(scene, "x", [1, 2, None, 3, 4], "#000000", str)
 
 
 def test_latency_boxes_are_quantiles_of_the_sketches():

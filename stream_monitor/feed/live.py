@@ -53,6 +53,9 @@ class Feed(Protocol):
     def view(self, query: Query) -> View:
         """The answer as of now; `complete` says whether something is still being read for it."""
 
+    def holds(self, query: Query) -> bool:
+        """The answer would be complete; nothing is read for this question."""
+
     def alerts(self) -> list[wire.AlertRecord]:
         """Alerts: those that fire first, then the latest."""
 
@@ -100,7 +103,7 @@ class LiveFeed:
         self._past: PastFill | None = None
         now = clock()
         self._asked: dict[tuple[int, int], tuple[Query, float]] = {}
-        """Live queries by step and length, and when each was last asked: all of them are answered."""
+        """Live queries by step and how many, and when each was last asked: all of them are answered."""
         self._ask(Query(Range(now - HOUR_MS, now), MINUTE_MS))
         self._past_query: Query | None = None
         self._state = FeedState("connecting", now)
@@ -176,11 +179,17 @@ class LiveFeed:
         view.complete = past is not None and past.can_answer(query)
         return view
 
+    def holds(self, query: Query) -> bool:
+        """The answer would be complete; nothing is read for this question."""
+        fill, past = self._fill, self._past
+        held = fill is not None and fill.can_answer(query)
+        return held or (not query.live and past is not None and past.can_answer(query))
+
     def _ask(self, query: Query) -> None:
         """Remember it. A new dictionary each time: the thread reads it meanwhile."""
         now = time.monotonic()
         kept = {place: seen for place, seen in self._asked.items() if now - seen[1] < ASKED_S}
-        place = (query.step_ms, query.range.to_ms - query.from_ms)
+        place = (query.step_ms, (query.range.to_ms - query.from_ms) // query.step_ms)
         newest = sorted({**kept, place: (query, now)}.items(), key=lambda pair: -pair[1][1])
         self._asked = dict(newest[:_MOST_ASKED])
 

@@ -42,16 +42,45 @@ class Board:
     alerts: list[wire.AlertRecord] = field(default_factory=list)
     cards: list[Card] = field(default_factory=list)
     is_warm: bool = True
+    is_rough: bool = False
+    """In longer steps than it will be: those are still to be read."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Everything has been read."""
+        return self.view.complete and not self.is_rough
 
     @property
     def is_settled(self) -> bool:
         """Everything has been read and decoded."""
-        return self.view.complete and self.is_warm
+        return self.is_complete and self.is_warm
+
+
+def expect(feed: Feed, ask: Ask) -> Query:
+    """The query that is answered first; the feed reads what it needs. A rough one, where its own is not held."""
+    query = ask.query(feed)
+    rough = None if feed.holds(query) else ask.rough(query)
+    if rough is None:
+        return query
+    feed.view(rough)
+    return rough
+
+
+def first_board(feed: Feed, ask: Ask, known: Sequence[str], warm_s: float = WARM_S) -> Board:
+    """As `board_of`, but rough until the rest has been read."""
+    query = expect(feed, ask)
+    board = _board(feed, query, known, warm_s)
+    board.is_rough = query.step_ms != ask.query(feed).step_ms
+    return board
 
 
 def board_of(feed: Feed, ask: Ask, known: Sequence[str], warm_s: float = WARM_S) -> Board:
     """What the feed says as of now. Takes at most about `warm_s` longer than the view itself."""
-    view = feed.view(ask.query(feed))
+    return _board(feed, ask.query(feed), known, warm_s)
+
+
+def _board(feed: Feed, query: Query, known: Sequence[str], warm_s: float) -> Board:
+    view = feed.view(query)
     deadline = time.monotonic() + (warm_s if view.complete else 0.0)
     is_warm = True
     for _ in warm(list(view.totals.values())):
@@ -88,7 +117,8 @@ def snapshot(board: Board, sort: str, limit: int, offset: int = 0) -> Plain:
         "v": 1,
         "range": within(board.view.query),
         "state": state(board.state),
-        "complete": board.view.complete,
+        "complete": board.is_complete,
+        "rough": board.is_rough and board.view.complete,
         "decoded": board.is_warm,
         "unreadable_records": board.view.unreadable,
         "cards": [card._asdict() for card in board.cards],

@@ -135,12 +135,16 @@ class Alert(Shape):
 
 
 class Snapshot(Shape):
-    """A range. `complete`: all that Kafka holds of it has been read; `decoded`: and decoded."""
+    """A range. `complete`: all that Kafka holds of it has been read; `decoded`: and decoded.
+
+    `rough`: the whole range, in longer steps than it will be; only the stream sends such a one.
+    """
 
     v: Literal[1]
     range: Range
     state: State
     complete: bool
+    rough: bool
     decoded: bool
     unreadable_records: int
     cards: list[Card]

@@ -12,7 +12,7 @@ from stream_monitor.board.cards import items_of
 from stream_monitor.board.name import name_of
 from stream_monitor.board.when import When
 from stream_monitor.feed import FeedState, FixedFeed
-from stream_monitor.web import shape
+from stream_monitor.web import files, shape
 from tests.tui import data
 from tests.web.serving import client
 
@@ -205,6 +205,13 @@ def test_plotly_is_kept_for_a_year_under_its_content(ask):
     assert b"plotly.js v" in answer.content[:200]
     assert ask.raw.get("/static/plotly-0.js").status_code == 404
     assert "{{" not in page
+
+
+def test_plotly_is_read_once_by_a_browser():
+    """The one big function is in brackets; what is not as we know it stays as it is."""
+    assert b'(function() {\n"use strict"' in files.plotly().body[:700]
+    assert files.plotly().body.endswith(b"})));")
+    assert files.eager(b"something else") == b"something else"
 
 
 def test_health_readiness_and_metrics(ask):

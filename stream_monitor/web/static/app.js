@@ -14,6 +14,7 @@ let board = null;
 let state = { phase: "connecting", why: "", since: "", last_record: null, skew_s: null };
 let away = null;
 let isDrawn = true;
+let later;
 
 // --- What is said above the charts ------------------------------------------------------------------
 
@@ -21,6 +22,7 @@ function condition() {
   if (away) return ["away", "✕", "no answer", `The server has not answered since ${moment(away.toISOString())}. What is shown is of then; it is tried again by itself.`];
   if (state.phase === "lost") return ["lost", "✕", "broker lost", `Nothing is read from Kafka since ${moment(state.since)}: ${state.why}. What was read stays; it is tried again each second.`];
   if (state.phase === "connecting") return ["connecting", "◌", "connecting", "Connecting to Kafka."];
+  if (board && board.rough) return ["rough", "↻", "reading", `In steps of ${board.range.resolution} at first; shorter ones are being read.`];
   if (state.phase === "loading" || (board && !board.complete)) return ["loading", "↻", "reading", "The range is being read."];
   if (board && !board.decoded) return ["loading", "↻", "reading", ""];
   if (board && !board.range.live) return ["past", "◷", "not live", ""];
@@ -49,9 +51,18 @@ function paint() {
   const { range } = board;
   say($("within"), `${moment(range.from)} – ${moment(range.to)} UTC, in steps of ${range.resolution}; ${board.series_total} of ${board.components} components`);
   draw.cards(board);
+  plot();
+  clearTimeout(later);
+  later = setTimeout(tables, 0); // what is below the first chart comes after it
+}
+
+function plot() {
+  isDrawn = draw.charts(board, opened);
+}
+
+function tables() {
   draw.alerts(board);
   draw.series(board, view.sort, (sort) => go({ sort }), opened);
-  isDrawn = draw.charts(board, opened);
 }
 
 const opened = (what) => logs(view, board, what);
@@ -171,7 +182,7 @@ addEventListener("popstate", () => {
 });
 document.addEventListener("visibilitychange", paint);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", listen);
-addEventListener("load", () => isDrawn || paint());
+$("plotly").addEventListener("load", () => isDrawn || plot());
 
 controls();
 condense();
