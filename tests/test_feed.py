@@ -217,6 +217,16 @@ def test_a_range_that_moves_is_one_question(monkeypatch):
     assert len(feed._asked) <= 3
 
 
+def test_topics_that_are_not_there_are_missing_and_not_lost(broker, make_settings):
+    settings = make_settings(broker, apply=False)
+    with LiveFeed(settings) as feed:
+        wait_for(lambda: feed.state().phase == "missing", 60)
+        assert f"stream-monitor topics apply --prefix {settings.prefix}" in feed.state().why
+        topics.apply(settings, replication_factor=1)
+        wait_for(lambda: feed.state().phase == "live", 60)
+        assert feed.state().why == ""
+
+
 def test_skew():
     assert skew(1_000_000, 1_030_000) is None
     assert skew(1_000_000, 995_000) is None

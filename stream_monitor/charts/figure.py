@@ -118,7 +118,8 @@ def line_of(
         marked = {"mode": "lines+markers", "marker": {"size": sizes, "color": colour, "line": {"width": 0}}}
     return {
         "type": "scatter", **marked, "x": scene.times, "y": list(values), "name": plain(name),
-        "line": {"color": colour, "width": 1.8}, "customdata": [said(value) for value in values], "hovertemplate": "%{customdata}", **more,
+        "line": {"color": colour, "width": 1.8}, "customdata": [said(value) for value in values],
+        "hovertemplate": "%{customdata}", **more,
     }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """A Feed: a range of the metrics topics, and what comes, in a thread of its own.
 
 connecting ──▶ loading ──▶ live ──▶ lost, since …  ──┐
-                  ▲                                  │  again every second; what was read stays to be seen
-                  └──────────────────────────────────┘
+     │            ▲                                  │  again every second; what was read stays to be seen
+     └─▶ missing ─┴──────────────────────────────────┘  missing: the broker is there, the topics are not
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stream_monitor.core.record import Kind
 from stream_monitor.core.snapshot import Range
 from stream_monitor.core.view import Query, View
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS
-from stream_monitor.errors import MonitorError, StoppedError
+from stream_monitor.errors import MonitorError, StoppedError, TopicMissingError
 from stream_monitor.feed.fill import LIVE, TOPIC, Fill, PastFill
 from stream_monitor.feed.raw import Excerpt, read_around
 from stream_monitor.feed.reader import Batch, Reader
@@ -205,6 +205,9 @@ class LiveFeed:
                 self._session()
             except StoppedError:
                 return
+            except TopicMissingError as error:
+                self._enter("missing", str(error))
+                self._over.wait(_AGAIN_S)
             except (MonitorError, KafkaException) as error:
                 why = clients.reason(error) if isinstance(error, KafkaException) else str(error)
                 self._enter("lost", why)

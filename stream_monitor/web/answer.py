@@ -14,6 +14,7 @@ from stream_monitor.board.export import row_of
 from stream_monitor.board.item import Item, Place
 from stream_monitor.board.name import name_of
 from stream_monitor.charts import Scene, charts
+from stream_monitor.core.aggregate import reported
 from stream_monitor.core.timeline import LineView, Part
 from stream_monitor.core.view import Query, View
 from stream_monitor.feed import Excerpt, Feed, FeedState, RawRecord
@@ -177,12 +178,16 @@ def total(line: LineView, *, is_warm: bool) -> Plain:
     return {
         "kind": line.kind.name,
         "records": sums.records,
-        "volume": round(sums.volume, 6),
+        "volume": _rounded(line.volume if is_warm else sums.volume or None),
         "errors": sums.errors,
         "of": sums.of,
         "error_rate": sums.error_ratio,
         "measures": measures(line, line.whole) if is_warm else None,
     }
+
+
+def _rounded(volume: float | None) -> float | None:
+    return None if volume is None else round(volume, 6)
 
 
 def measures(line: LineView, whole: Any) -> Plain:
@@ -224,7 +229,7 @@ def _window(item: Item, start_ms: int, part: Part, step_ms: int) -> Plain:
         "start": wire.iso_second(start_ms),
         "size_s": step_ms // 1000,
         "records": part.records,
-        "volume": None if item.volume is None else round(part.volume, 6),
+        "volume": _rounded(reported(item.line.kind, part.volume, lambda: whole)),
         "errors": part.errors,
         "of": part.of,
         "error_rate": part.errors / part.of if part.of else None,

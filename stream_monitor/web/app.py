@@ -61,4 +61,5 @@ def create(feed: Feed, options: Options) -> tuple[ASGIApp, Hub]:
     problem.install(app)
     for router in (api, logs, health, login, files.files):
         app.include_router(router)
+    app.openapi()  # now, and not while the first browser waits
     return Guard(app, options.token, options.hosts), hub

@@ -134,7 +134,7 @@ class Hub:
                 if (
                     board.is_settled
                     or time.monotonic() > deadline
-                    or self.feed.state().phase in ("lost", "connecting")
+                    or self.feed.state().phase in ("lost", "missing", "connecting")
                 ):
                     return board
                 await asyncio.sleep(0.0 if board.view.complete else 0.05)

@@ -99,6 +99,13 @@ def test_a_volume_that_nobody_reported_is_missing_and_not_zero(ask):
     windows = ask("/windows", entity="etl_orders")["windows"]
     assert windows
     assert {window["volume"] for window in windows} == {None}
+    alone = ask("/snapshot", c=["airflow:etl_orders/"])
+    assert [total["volume"] for total in alone["totals"]] == [None]
+    shape.Snapshot.model_validate(alone)
+    (volume,) = [
+        chart for chart in ask("/charts", c=["airflow:etl_orders/"])["charts"] if chart["name"] == "volume"
+    ]
+    assert volume["empty"] == "No component has reported a volume."
     for sort in ("volume", "-volume"):
         assert len(ask("/series", sort=sort)["series"]) == len(rows)
 
@@ -163,6 +170,11 @@ def test_the_csv_is_what_is_shown_and_no_formula(items):
         ({"q": "x" * 301}, "query.q"),
         ({"c": ["ml:a/b"] * 41}, "query.c"),
         ({"resolution": "2m"}, "query.resolution"),
+        ({"form": "now-6h"}, "query.form: there is no such parameter; did you mean from?"),
+        ({"From": "now-6h"}, "did you mean from?"),
+        ({"zzz": "1"}, "there are sort, limit, from, to, q, c, resolution"),
+        ({"<b>" * 200: "1"}, "there is no such parameter"),
+        ({"from": ["now-6h", "now-7d"]}, "query.from: it is given more than once"),
     ],
 )
 def test_what_is_wrong_is_said_as_a_problem(ask, parameters, part):
@@ -172,6 +184,18 @@ def test_what_is_wrong_is_said_as_a_problem(ask, parameters, part):
     found = answer.json()
     shape.Problem.model_validate(found)
     assert part in found["detail"]
+
+
+def test_every_route_knows_its_parameters(ask):
+    for path in ("series", "components", "windows", "alerts", "charts", "board", "export.csv", "logs", "stream"):
+        answer = ask.raw.get(f"{API}/{path}", params={"limitt": "3"})
+        assert answer.status_code == 422, path
+        assert answer.json()["detail"].startswith("query.limitt: there is no such parameter"), path
+        assert answer.json()["errors"][0]["where"] == "query.limitt"
+    first = ask("/logs")["logs"][0]
+    place = f"{API}/logs/{first['kind']}/{first['partition']}/{first['offset']}"
+    assert ask.raw.get(place).status_code == 200
+    assert "there are none" in ask.raw.get(place, params={"x": "1"}).json()["detail"]
 
 
 def test_no_error_tells_of_the_server(ask, monkeypatch):

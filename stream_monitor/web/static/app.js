@@ -21,6 +21,7 @@ let later;
 function condition() {
   if (away) return ["away", "✕", "no answer", `The server has not answered since ${moment(away.toISOString())}. What is shown is of then; it is tried again by itself.`];
   if (state.phase === "lost") return ["lost", "✕", "broker lost", `Nothing is read from Kafka since ${moment(state.since)}: ${state.why}. What was read stays; it is tried again each second.`];
+  if (state.phase === "missing") return ["missing", "✕", "no topics", `Kafka answers, and what is to be shown is not there: ${state.why}. It is looked for again each second.`];
   if (state.phase === "connecting") return ["connecting", "◌", "connecting", "Connecting to Kafka."];
   if (board && board.rough) return ["rough", "↻", "reading", `In steps of ${board.range.resolution} at first; shorter ones are being read.`];
   if (state.phase === "loading" || (board && !board.complete)) return ["loading", "↻", "reading", "The range is being read."];

@@ -46,8 +46,9 @@ export class Stream {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.address === address && this.open(address), this.wait);
     this.wait = Math.min(MOST_MS, this.wait * 2);
+    const stop = new AbortController();
     try {
-      const answer = await fetch(address.replace("/stream?", "/components?"));
+      const answer = await fetch(address, { signal: stop.signal });
       if (answer.status === 401) location.reload();
       if (answer.status === 422) {
         clearTimeout(this.timer);
@@ -56,6 +57,7 @@ export class Stream {
     } catch {
       // away, as was said
     }
+    stop.abort();
   }
 
   close() {
