@@ -16,6 +16,7 @@ from stream_monitor.web.problem import ProblemError
 
 HERE = Path(__file__).parent / "static"
 _MEDIA = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 _YEAR = "public, max-age=31536000, immutable"
 _LAZY, _END = b', () => {\n"use strict"', b"}));"
 _STYLE_ID = re.compile(r'getElementById\("([0-9a-f]{64})"\)\)\{var (\w+)=document\.createElement\("style"\)')
@@ -58,22 +59,27 @@ def eager(body: bytes) -> bytes:
     return text.replace(_LAZY, b', (function() {\n"use strict"').removesuffix(_END) + b"})));"
 
 
-@cache
+_NAMES = frozenset(path.name for path in HERE.iterdir() if path.suffix in _MEDIA)
+
+
 def static(name: str) -> File | None:
-    """A file of the page; None where there is none. In the page itself the names that depend on plotly are put in.
+    """A file of the page; None where there is none: of names that somebody has made up nothing is kept."""
+    return _static(name) if name in _NAMES else None
+
+
+@cache
+def _static(name: str) -> File:
+    """In the page itself the names that depend on plotly are put in.
 
     plotly.js puts a style element for its maps into every page, which a strict CSP forbids, unless an element of a
     certain id is there: one is.
     """
-    path = HERE / name
-    if path.parent != HERE or path.suffix not in _MEDIA or not path.is_file():
-        return None
-    body = path.read_bytes()
+    body = (HERE / name).read_bytes()
     if name == "index.html":
         found = _STYLE_ID.search(plotly().body.decode())
         body = body.replace(b"{{plotly}}", plotly().tag.encode())
         body = body.replace(b"{{style}}", (found[1] if found else "no-such-style").encode())
-    return _file(body, _MEDIA[path.suffix])
+    return _file(body, _MEDIA[Path(name).suffix])
 
 
 def _send(request: Request, found: File, cache_control: str) -> Response:
@@ -82,7 +88,7 @@ def _send(request: Request, found: File, cache_control: str) -> Response:
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     body = found.body
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if _GZIP.search(request.headers.get("accept-encoding", "")):
         body, headers["Content-Encoding"] = found.zipped, "gzip"
     return Response(body, media_type=f"{found.media}; charset=utf-8", headers=headers)
 
@@ -106,7 +112,7 @@ async def plotly_js(request: Request, tag: str) -> Response:
 @files.get("/static/{name}")
 async def page_file(request: Request, name: str) -> Response:
     """A module, a style, the icon."""
-    found = None if name == "index.html" else static(name)
+    found = None if name.endswith(".html") else static(name)
     if found is None:
         raise ProblemError(404, "no such file")
     return _send(request, found, "no-cache")

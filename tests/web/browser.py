@@ -133,6 +133,9 @@ def test_the_range(page):
     page.fill("#to", "soon")
     page.click("#custom button")
     expect(page.locator("#banner")).to_contain_text("is no time")
+    page.wait_for_timeout(6_000)
+    expect(page.locator("#banner")).to_contain_text("is no time")
+    expect(page.locator("#state .text")).to_have_text("not shown")
     page.fill("#to", "now")
     page.fill("#from", "now-2h")
     page.click("#custom button")
@@ -359,6 +362,17 @@ def test_an_empty_range_and_a_broker_that_is_away(opened):
         expect(page.locator("body.dimmed")).to_have_count(0)
 
 
+def test_too_many_browsers_are_told_so(opened):
+    with served(most_clients=1) as (address, hub):
+        first = opened(address)
+        second = opened(address, ready=False)
+        expect(second.locator("#banner")).to_contain_text("1 clients listen already")
+        first.close()
+        wait_for(lambda: hub.clients == 0, 30)
+        drawn(second)
+        expect(second.locator("#banner")).to_be_hidden()
+
+
 @contextmanager
 def at_port(port):
     app, hub = create(data.feed(), Options())
@@ -389,10 +403,12 @@ def test_the_token(opened):
         page = opened(f"{address}/?from=now-6h", ready=False)
         page.fill("#token", "not the right one, I fear")
         page.keyboard.press("Enter")
-        page.wait_for_url("**/login?wrong")
+        page.wait_for_url("**/login?wrong&from=now-6h")
+        expect(page.locator("#wrong")).to_have_text("That is not the token.")
         page.fill("#token", TOKEN)
         page.keyboard.press("Enter")
         drawn(page)
+        assert "from=now-6h" in page.url
         assert TOKEN not in page.url
         assert TOKEN not in page.evaluate("document.cookie")
 

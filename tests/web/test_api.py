@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import orjson
 import pytest
@@ -14,7 +16,7 @@ from stream_monitor.board.when import When
 from stream_monitor.feed import FeedState, FixedFeed
 from stream_monitor.web import files, shape
 from tests.tui import data
-from tests.web.serving import client
+from tests.web.serving import client, served
 
 API = "/api/v1"
 
@@ -219,6 +221,32 @@ def test_what_is_known_is_not_sent_again(ask):
         again = ask.raw.get(path, headers={"If-None-Match": first.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
         assert ask.raw.get(path, headers={"If-None-Match": '"other"'}).content == first.content
+
+
+def test_a_head_is_an_answer_without_its_body():
+    with served() as (address, _):
+        for path in ("/", "/healthz", f"{API}/snapshot", f"{API}/export.csv", "/static/style.css"):
+            with urlopen(Request(address + path, method="HEAD"), timeout=60) as answer:
+                assert (answer.status, answer.read()) == (200, b"")
+        with pytest.raises(HTTPError, match="405"):
+            urlopen(Request(f"{address}{API}/stream", method="HEAD"), timeout=60)
+
+
+def test_a_name_that_is_made_up_costs_nothing(ask):
+    before = files._static.cache_info().currsize
+    for name in ("a" * 300 + ".js", "nothing.js", ".%00", "x.css"):
+        assert ask.raw.get(f"/static/{name}").status_code == 404
+    assert files._static.cache_info().currsize == before
+
+
+@pytest.mark.parametrize(
+    ("accepts", "encoding"),
+    [("gzip, br", "gzip"), ("br, GZIP;q=0.5", "gzip"), ("gzip;q=0", None), ("gzip; q=0.0, br", None), ("", None)],
+)
+def test_only_who_takes_gzip_gets_it(ask, accepts, encoding):
+    answer = ask.raw.get("/static/style.css", headers={"Accept-Encoding": accepts})
+    assert answer.headers.get("content-encoding") == encoding
+    assert answer.headers["vary"] == "Accept-Encoding"
 
 
 def test_plotly_is_kept_for_a_year_under_its_content(ask):

@@ -13,12 +13,14 @@ let view = address.read();
 let board = null;
 let state = { phase: "connecting", why: "", since: "", last_record: null, skew_s: null };
 let away = null;
+let refusal = "";
 let isDrawn = true;
 let later;
 
 // --- What is said above the charts ------------------------------------------------------------------
 
 function condition() {
+  if (refusal) return ["refused", "✕", "not shown", refusal];
   if (away) return ["away", "✕", "no answer", `The server has not answered since ${moment(away.toISOString())}. What is shown is of then; it is tried again by itself.`];
   if (state.phase === "lost") return ["lost", "✕", "broker lost", `Nothing is read from Kafka since ${moment(state.since)}: ${state.why}. What was read stays; it is tried again each second.`];
   if (state.phase === "missing") return ["missing", "✕", "no topics", `Kafka answers, and what is to be shown is not there: ${state.why}. It is looked for again each second.`];
@@ -73,10 +75,11 @@ const opened = (what) => logs(view, board, what);
 const stream = new Stream(
   (name, data) => {
     if (name === "wrong") {
-      say($("banner"), data.detail);
-      $("banner").hidden = false;
+      refusal = data.detail;
+      condense();
       return;
     }
+    refusal = "";
     if (name === "state") state = data;
     else {
       board = data;
@@ -92,6 +95,7 @@ const stream = new Stream(
 );
 
 function listen() {
+  refusal = "";
   stream.open(address.route("stream", view, { every: view.every, sort: view.sort, theme: address.themeOf(view) }));
 }
 

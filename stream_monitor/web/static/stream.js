@@ -50,10 +50,8 @@ export class Stream {
     try {
       const answer = await fetch(address, { signal: stop.signal });
       if (answer.status === 401) location.reload();
-      if (answer.status === 422) {
-        clearTimeout(this.timer);
-        this.heard("wrong", await answer.json());
-      }
+      if (answer.status === 422) clearTimeout(this.timer);
+      if (answer.status === 422 || answer.status === 503) this.heard("wrong", await answer.json());
     } catch {
       // away, as was said
     }
