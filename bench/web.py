@@ -8,19 +8,23 @@ python -m bench.web [--minutes 5] [--series 100] [--listeners 50]
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import psutil
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Playwright, sync_playwright
 
 from bench.tui import RECORDS, Load, minutes, series
 from stream_monitor import clients, topics, wire
@@ -30,13 +34,6 @@ from stream_monitor.core.window import DAY_MS, HOUR_MS, window_start
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 from stream_monitor.testing import brokers
-
-FIRST = """
-(() => { const look = () => document.querySelector(".chart .main-svg")
-  && /[0-9]/.test(document.querySelector(".card .value").textContent)
-  && !document.body.classList.contains("loading") ? window.first = performance.now() : setTimeout(look, 5);
-  look(); })()
-"""
 
 
 def fill(settings: Settings, count: int) -> int:
@@ -84,19 +81,75 @@ class Listener(threading.Thread):
             self.ended = not self.over.is_set()
 
 
-def navigate(browser: Browser, port: int, query: str) -> tuple[float, float]:
-    """Seconds from navigation until a chart of the whole range is drawn; until everything is, latency, too."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.add_init_script(FIRST)
-    page.goto(f"http://127.0.0.1:{port}/?{query}")
-    while not page.evaluate("window.first || 0"):
-        time.sleep(0.02)
-    first = page.evaluate("window.first") / 1000
-    while page.locator("#state .text").inner_text() != "live":
-        time.sleep(0.02)
-    whole = page.evaluate("performance.now()") / 1000
-    page.close()
-    return float(first), float(whole)
+class Chromium:
+    """A browser that nobody looks into until its page is drawn: a debugger makes scripts start far slower."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        self._port = free_port()
+        command = [
+            shutil.which("chromium") or "chromium", "--headless=new", "--no-sandbox", "--no-first-run",
+            f"--remote-debugging-port={self._port}", f"--user-data-dir={self._folder.name}",
+            "--window-size=1280,900", "about:blank",
+        ]  # fmt: skip
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: answers(f"http://127.0.0.1:{self._port}/json/version"))
+
+    def navigate(self, playwright: Playwright, address: str, seconds: float) -> tuple[float, float]:
+        """Seconds from navigation until a chart of the whole range is drawn; until all of them are, in full."""
+        new = f"http://127.0.0.1:{self._port}/json/new?{address}"
+        urllib.request.urlopen(urllib.request.Request(new, method="PUT"), timeout=60).read()
+        time.sleep(seconds)
+        browser = playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{self._port}")
+        page = next(page for page in browser.contexts[0].pages if page.url.startswith(address))
+        marks: dict[str, float] = dict(
+            page.evaluate("performance.getEntriesByType('mark').map(mark => [mark.name, mark.startTime / 1000])")
+        )
+        page.close()
+        browser.close()
+        return marks["first chart"], marks.get("all charts", math.nan)
+
+    def close(self) -> None:
+        """No more of it."""
+        self._process.terminate()
+        self._process.wait(30)
+        self._folder.cleanup()
+
+
+@contextmanager
+def browsing() -> Iterator[Chromium]:
+    """A browser with an empty profile: nothing is cached."""
+    browser = Chromium()
+    try:
+        yield browser
+    finally:
+        browser.close()
+
+
+@contextmanager
+def serving(address: str) -> Iterator[tuple[int, psutil.Process]]:
+    """(port, process) of a web view that listens, whatever it has read."""
+    port = free_port()
+    command = [sys.executable, "-m", "stream_monitor", "web", "--broker", address, "--prefix", "webbench"]
+    server = subprocess.Popen([*command, "--port", str(port)], env={**os.environ}, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: answers(f"http://127.0.0.1:{port}/healthz"))
+        yield port, psutil.Process(server.pid)
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def looks(playwright: Playwright, port: int, query: str, times: int) -> list[tuple[float, float]]:
+    """One browser looks at the same so often, long enough each time."""
+    with browsing() as browser:
+        return [browser.navigate(playwright, f"http://127.0.0.1:{port}/?{query}", 15) for _ in range(times)]
+
+
+def say(what: str, found: list[tuple[float, float]]) -> None:
+    """Medians, and the worst."""
+    first, whole = zip(*found, strict=True)
+    print(f"{what}: first chart {statistics.median(first):.2f} s (most {max(first):.2f}), all {max(whole):.2f} s")
 
 
 def deaf(port: int) -> socket.socket:
@@ -151,38 +204,37 @@ def main() -> None:
         load = Load(settings, asked.series)
         load.fill()
         load.start()
-        port = free_port()
-        command = [sys.executable, "-m", "stream_monitor", "web", "--broker", address, "--prefix", "webbench"]
-        server = subprocess.Popen([*command, "--port", str(port)], env={**os.environ}, stderr=subprocess.DEVNULL)
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         try:
-            while not _is_ready(port):
-                time.sleep(0.2)
-            browser.new_page().goto("about:blank")
-            for what, query, times in (
-                ("30 days, nobody has looked at them before", "from=now-30d", 1),
-                ("30 days, again", "from=now-30d", 5),
-                ("1 hour", "", 5),
-            ):
-                found = [navigate(browser, port, query) for _ in range(times)]
-                first, whole = (statistics.median(column) for column in zip(*found, strict=True))
-                print(
-                    f"{what}: first chart {first:.2f} s (most {max(f for f, _ in found):.2f}), all {whole:.2f} s"
-                )
-            browser.close()
-            listen(psutil.Process(server.pid), port, asked.listeners, asked.minutes * 60)
+            for _ in range(3):
+                with serving(address) as (port, _process):
+                    say("30 days, the server has just begun to listen", looks(playwright, port, "from=now-30d", 1))
+            with serving(address) as (port, process):
+                until(lambda: answers(f"http://127.0.0.1:{port}/readyz"))
+                time.sleep(60)
+                found = looks(playwright, port, "from=now-30d", 6)
+                say("30 days, nobody has looked at them before", found[:1])
+                say("30 days, the same browser again", found[1:])
+                say("30 days, another browser", looks(playwright, port, "from=now-30d", 1))
+                say("24 hours, nobody has looked at them before", looks(playwright, port, "from=now-24h", 1))
+                say("1 hour", looks(playwright, port, "", 3))
+                listen(process, port, asked.listeners, asked.minutes * 60)
         finally:
             load.over.set()
-            server.terminate()
-            server.wait(60)
 
 
-def _is_ready(port: int) -> bool:
+def answers(url: str) -> bool:
+    """Something says 200 there."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=10) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for it."""
+    while not true():
+        time.sleep(0.02)
 
 
 if __name__ == "__main__":

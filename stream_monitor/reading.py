@@ -19,6 +19,7 @@ from stream_monitor.board.item import Item, measure_of
 from stream_monitor.board.name import name_of, series_of
 from stream_monitor.board.when import When
 from stream_monitor.charts import Chart, Scene, charts
+from stream_monitor.core.aggregate import reported
 from stream_monitor.core.timeline import Part
 from stream_monitor.core.view import Query, View
 from stream_monitor.core.window import HOUR_MS
@@ -126,7 +127,8 @@ def _window(item: Item, start_ms: int, part: Part) -> dict[str, Any]:
     confidence = measure_of(whole, item.line, "confidence")
     values = (
         datetime.fromtimestamp(start_ms / 1000, UTC), name_of(*item.key), item.kind, item.entity, part.records,
-        part.volume, part.errors, part.of, part.errors / part.of if part.of else None, first.count, first.mean,
+        reported(item.line.kind, part.volume, lambda: whole), part.errors, part.of,
+        part.errors / part.of if part.of else None, first.count, first.mean,
         p50, p95, p99, sum(value[1] for value in lags.values()) if lags else None,
         confidence.mean if confidence else None,
     )  # fmt: skip

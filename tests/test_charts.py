@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import subprocess
 import sys
 
@@ -10,10 +11,11 @@ import orjson
 import pytest
 
 from stream_monitor.board.cards import items_of
-from stream_monitor.board.colours import colours
+from stream_monitor.board.colours import colours, contrast, shades
 from stream_monitor.board.name import name_of, series_of
 from stream_monitor.board.when import When
 from stream_monitor.charts import Scene, charts, plain
+from stream_monitor.charts.figure import LINES, line_of
 from stream_monitor.core.window import MINUTE_MS
 from stream_monitor.feed import FixedFeed
 from stream_monitor.feed.store import warm
@@ -46,6 +48,29 @@ def test_volume_is_that_of_the_series_and_the_last_open_step_is_left_out():
             assert len(trace["x"]) == len(trace["y"]) == len(scene.times)
     assert len(by_name) >= 3
     assert {trace["yaxis"] for trace in traces} == {"y", "y2", "y3"}
+
+
+@pytest.mark.parametrize("dark", [True, False])
+def test_every_line_of_the_volume_chart_is_told_from_every_other(dark):
+    """By its colour wherever two are alike in their dash; each stands out from the ground."""
+    of = colours(dark=dark)
+    every = [shade for kind in of.kinds.values() for shade in shades(kind, of.surface, LINES - 1)]
+    assert len(set(every)) == len(every) == 15
+    assert min(contrast(shade, of.surface) for shade in every) >= 3
+    for kind in of.kinds.values():
+        own = sorted(contrast(shade, of.surface) for shade in shades(kind, of.surface, LINES - 1))
+        assert min(high / low for low, high in itertools.pairwise(own)) > 1.2
+    data = charts(scene_of(feed(), dark=dark))[0].figure["data"]
+    looks = [(trace["line"]["color"], trace["line"]["dash"]) for trace in data if "others" not in trace["name"]]
+    assert len(set(looks)) == len(looks) > 10
+
+
+def test_a_lonely_value_is_a_dot_and_no_other():
+    """Markers cost a browser an element each."""
+    scene = scene_of(feed())
+    of = line_of(scene, "x", [1, None, 2, 3, None, 4], "#000000", str)
+    assert (of["mode"], of["marker"]["size"]) == ("lines+markers", [6, 0, 0, 0, 0, 6])
+    assert "marker" not in line_of(scene, "x", [1, 2, None, 3, 4], "#000000", str)
 
 
 def test_latency_boxes_are_quantiles_of_the_sketches():

@@ -17,7 +17,9 @@ from stream_monitor.core.view import Query
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
 from stream_monitor.feed import FixedFeed, LiveFeed, read_history
 from stream_monitor.feed.state import skew
+from stream_monitor.feed.store import Store
 from stream_monitor.kinds import KINDS
+from stream_monitor.settings import Settings
 from stream_monitor.simulate import SimulatedPipeline
 from tests.tui.data import ALERTS, folded, values_of
 from tests.workers import wait_for
@@ -204,6 +206,26 @@ def test_a_broker_that_is_away_and_comes_back(make_settings):
             wait_for(lambda: feed.view(query).series, 20)
         wait_for(lambda: feed.state().phase == "lost", 30)
         assert feed.view(query).series, "what was read stays to be seen"
+
+
+def test_a_range_that_moves_is_one_question(monkeypatch):
+    """Else a live view's questions of a minute would push out those of one that asks each five minutes."""
+    feed = LiveFeed(Settings(), clock=lambda: 0)
+    monkeypatch.setattr(feed, "_store", Store(KINDS))
+    for second in range(120):
+        now = 1_800_000_000_000 + second * 1000
+        feed.view(Query(Range(now - HOUR_MS - now % MINUTE_MS, now), MINUTE_MS))
+    assert len(feed._asked) <= 3
+
+
+def test_topics_that_are_not_there_are_missing_and_not_lost(broker, make_settings):
+    settings = make_settings(broker, apply=False)
+    with LiveFeed(settings) as feed:
+        wait_for(lambda: feed.state().phase == "missing", 60)
+        assert f"stream-monitor topics apply --prefix {settings.prefix}" in feed.state().why
+        topics.apply(settings, replication_factor=1)
+        wait_for(lambda: feed.state().phase == "live", 60)
+        assert feed.state().why == ""
 
 
 def test_skew():

@@ -172,7 +172,14 @@ def test_a_volume_that_nothing_reported_is_a_dash():
     text = render_text(of(b'{"consumer_group":"g","topic":"t","latency_ms":3}', "kafka"))
     assert "  volume      –\n" in text
     assert "(0 of 1 reports)" in text
+    none = of(b'{"consumer_group":"g","topic":"t","latency_ms":3}', "kafka")["components"]["kafka"]
+    assert (none["volume"]["total"], none["series"][0]["volume"]) == (None, None)
+    none = of(b'{"dag_id":"d","duration":201}')["components"]["airflow"]
+    assert (none["volume"]["total"], none["series"][0]["volume"]) == (None, None)
+    assert {hour["volume"] for hour in (*none["volume"]["per_hour"], *none["series"][0]["per_hour"])} == {None}
+    assert next(csv.DictReader(io.StringIO(render_csv(of(b'{"dag_id":"d","duration":201}')))))["volume"] == ""
     line = b'{"consumer_group":"g","topic":"t","partition":0,"messages_per_second":0}'
+    assert of(line, "kafka")["components"]["kafka"]["volume"]["total"] == 0.0
     assert "  volume      0 messages reported, 0 an hour\n" in render_text(of(line, "kafka"))
 
 

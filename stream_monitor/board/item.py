@@ -75,8 +75,8 @@ class Item:
 
     @property
     def volume(self) -> float | None:
-        """Over the range; None where an Airflow series has reported no records_processed, or only zeros."""
-        return self.line.sums.volume or (None if self.kind == "airflow" else 0.0)
+        """Over the range; None where nobody has reported any."""
+        return self.line.volume
 
     @cached_property
     def rate(self) -> float | None:

@@ -70,7 +70,7 @@ def layout_of(scene: Scene, **more: Any) -> Plain:
     query = scene.view.query
     axis = {
         "gridcolor": of.panel, "linecolor": of.faint, "zeroline": False, "tickfont": {"color": of.dim, "size": 11},
-        "automargin": True, "fixedrange": True,
+        "fixedrange": True,
     }  # fmt: skip
     layout: Plain = {
         "font": {"family": _FONT, "size": 12, "color": of.foreground},
@@ -111,12 +111,15 @@ def line_of(
     scene: Scene, name: str, values: Sequence[float | None], colour: str, said: Callable[[float | None], str],
     **more: Any,
 ) -> Plain:  # fmt: skip
-    """A line over the steps."""
+    """A line over the steps. Where a value stands alone, it is a dot."""
+    sizes = _lonely(values)
+    marked: Plain = {"mode": "lines"}
+    if any(sizes):
+        marked = {"mode": "lines+markers", "marker": {"size": sizes, "color": colour, "line": {"width": 0}}}
     return {
-        "type": "scatter", "mode": "lines+markers", "x": scene.times, "y": list(values), "name": plain(name),
-        "line": {"color": colour, "width": 1.8},
-        "marker": {"size": _lonely(values), "color": colour, "line": {"width": 0}},
-        "customdata": [said(value) for value in values], "hovertemplate": "%{customdata}", **more,
+        "type": "scatter", **marked, "x": scene.times, "y": list(values), "name": plain(name),
+        "line": {"color": colour, "width": 1.8}, "customdata": [said(value) for value in values],
+        "hovertemplate": "%{customdata}", **more,
     }  # fmt: skip
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import cycle
 
 from stream_monitor.board.cards import unit_of
+from stream_monitor.board.colours import shades
 from stream_monitor.board.item import Item
 from stream_monitor.board.steps import LATENCY, error_steps, latency_lines, latency_steps, merged_steps
 from stream_monitor.board.words import percent, short, span
@@ -26,6 +28,8 @@ from stream_monitor.core.distribution import Distribution
 
 BOXES = 72
 """Of more steps several are one box."""
+_DASHES = ("solid", "solid", "dash", "dashdot", "longdash")
+"""Beside the colour, for whoever does not see it."""
 QUANTILES = (0.05, 0.25, 0.50, 0.75, 0.95, 0.99)
 
 _UNITS_MS = ((3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms"))
@@ -33,7 +37,9 @@ _UNITS_MS = ((3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms"))
 
 def volume(scene: Scene) -> Chart:
     """A row for each kind, each in its unit and on its scale; a line for each component."""
-    kinds = [name for name in scene.view.totals if scene.of_kind(name)]
+    there = [item for item in scene.items if item.volume is not None]
+    members = {name: [item for item in there if item.kind == name] for name in scene.view.totals}
+    kinds = [name for name, items in members.items() if items]
     data: list[Plain] = []
     layout = layout_of(scene, height=120 + 130 * max(1, len(kinds)), yaxis={"nticks": 4})
     gap = 0.09 if len(kinds) > 1 else 0.0
@@ -43,29 +49,34 @@ def volume(scene: Scene) -> Chart:
         number = "" if row == 0 else str(row + 1)
         top = 1 - row * (size + gap)
         layout[f"yaxis{number}"] = {**layout["yaxis"], "domain": [max(0.0, top - size), top]}
-        first, rest = ranked(scene.of_kind(kind), lambda item: item.line.sums.volume)
-        lines = [(item.entity, item.volumes, [item]) for item in first]
+        first, rest = ranked(members[kind], lambda item: item.line.sums.volume)
+        base = _base(scene, kind, kinds)
+        looks = list(zip(shades(base, scene.colours.surface, len(first)), cycle(_DASHES), strict=False))
+        lines = [(item.entity, item.volumes, [item], *look) for item, look in zip(first, looks, strict=True)]
         if rest:
-            lines.append((f"{len(rest)} others", added(item.volumes for item in rest), rest))
-        for n, (name, values, members) in enumerate(lines):
-            colour = scene.colours.dim if members is rest else _shade(scene, kind, n, len(kinds))
-            data.append(line_of(scene, name, values, colour, short, yaxis=f"y{number}", meta=meta_of(members)))
+            lines.append((f"{len(rest)} others", added(i.volumes for i in rest), rest, scene.colours.dim, "dot"))
+        for name, values, items, colour, dash in lines:
+            line = line_of(scene, name, values, colour, short, yaxis=f"y{number}", meta=meta_of(items))
+            line["line"]["dash"] = dash
+            data.append(line)
         notes.append({
             "text": f"{kind} {unit_of(scene.view.totals[kind].kind)}", "x": 0, "y": top, "xref": "paper",
             "yref": "paper", "xanchor": "left", "yanchor": "bottom", "showarrow": False,
-            "font": {"color": scene.colours.kind(kind), "size": 12, "weight": 600},
+            "font": {"color": base, "size": 12, "weight": 600},
         })  # fmt: skip
     layout["xaxis"]["anchor"] = f"y{len(kinds)}" if len(kinds) > 1 else "y"
     layout["annotations"], layout["margin"]["t"] = notes, 24
     layout["legend"]["y"] = -40 / max(1, layout["height"])
-    return Chart("volume", "Volume", scene.per, {"data": data, "layout": layout}, "" if data else NOTHING)
+    empty = "No component has reported a volume." if scene.items else NOTHING
+    return Chart("volume", "Volume", scene.per, {"data": data, "layout": layout}, "" if data else empty)
 
 
-def _shade(scene: Scene, kind: str, n: int, kinds: int) -> str:
-    """The kind's colour for its first line, where kinds share a chart; then those of series."""
-    if n == 0 and kinds > 1:
-        return scene.colours.kind(kind)
-    return scene.colours.series[n % len(scene.colours.series)]
+def _base(scene: Scene, kind: str, kinds: Sequence[str]) -> str:
+    """The kind's colour; of a kind that has none, one that no kind has."""
+    own = scene.colours.kinds
+    spare = [colour for colour in scene.colours.series if colour not in own.values()]
+    others = [name for name in kinds if name not in own]
+    return own.get(kind) or spare[others.index(kind) % len(spare)]
 
 
 def _grouped(

@@ -7,7 +7,7 @@ is exact, commutative and associative.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from stream_monitor.core import tally
@@ -141,6 +141,17 @@ class Aggregate:
         return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def reported(kind: Kind, volume: float, whole: Callable[[], Aggregate]) -> float | None:
+    """A volume, in the kind's unit, or None where nobody has reported one.
+
+    A volume of 0 is a report only where a rate of 0 is; what is added up out of lines is 0 if none said anything.
+    `whole` is asked for only where that has to be looked up.
+    """
+    if volume or kind.rate_index is None:
+        return volume or None
+    return 0.0 if whole().gauges[kind.rate_index] else None
 
 
 def merged(kind: Kind, parts: Iterable[Aggregate]) -> Aggregate:

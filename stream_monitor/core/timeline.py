@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from stream_monitor.core.aggregate import Aggregate, merged
+from stream_monitor.core.aggregate import Aggregate, merged, reported
 from stream_monitor.core.metric import SeriesId
 from stream_monitor.core.record import Kind
 from stream_monitor.core.snapshot import Range
@@ -170,6 +170,11 @@ class LineView:
     def parts(self) -> list[Part | None]:
         """One for each step of the range, oldest first."""
         return self._closed.parts + self.tail
+
+    @property
+    def volume(self) -> float | None:
+        """Over the range; None where nobody has reported any."""
+        return reported(self.kind, self.sums.volume, lambda: self.whole)
 
     @property
     def entity(self) -> str:

@@ -1,8 +1,8 @@
 """A Feed: a range of the metrics topics, and what comes, in a thread of its own.
 
 connecting ──▶ loading ──▶ live ──▶ lost, since …  ──┐
-                  ▲                                  │  again every second; what was read stays to be seen
-                  └──────────────────────────────────┘
+     │            ▲                                  │  again every second; what was read stays to be seen
+     └─▶ missing ─┴──────────────────────────────────┘  missing: the broker is there, the topics are not
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stream_monitor.core.record import Kind
 from stream_monitor.core.snapshot import Range
 from stream_monitor.core.view import Query, View
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS
-from stream_monitor.errors import MonitorError, StoppedError
+from stream_monitor.errors import MonitorError, StoppedError, TopicMissingError
 from stream_monitor.feed.fill import LIVE, TOPIC, Fill, PastFill
 from stream_monitor.feed.raw import Excerpt, read_around
 from stream_monitor.feed.reader import Batch, Reader
@@ -52,6 +52,9 @@ class Feed(Protocol):
 
     def view(self, query: Query) -> View:
         """The answer as of now; `complete` says whether something is still being read for it."""
+
+    def holds(self, query: Query) -> bool:
+        """The answer would be complete; nothing is read for this question."""
 
     def alerts(self) -> list[wire.AlertRecord]:
         """Alerts: those that fire first, then the latest."""
@@ -100,7 +103,7 @@ class LiveFeed:
         self._past: PastFill | None = None
         now = clock()
         self._asked: dict[tuple[int, int], tuple[Query, float]] = {}
-        """Live queries by step and length, and when each was last asked: all of them are answered."""
+        """Live queries by step and how many, and when each was last asked: all of them are answered."""
         self._ask(Query(Range(now - HOUR_MS, now), MINUTE_MS))
         self._past_query: Query | None = None
         self._state = FeedState("connecting", now)
@@ -176,11 +179,17 @@ class LiveFeed:
         view.complete = past is not None and past.can_answer(query)
         return view
 
+    def holds(self, query: Query) -> bool:
+        """The answer would be complete; nothing is read for this question."""
+        fill, past = self._fill, self._past
+        held = fill is not None and fill.can_answer(query)
+        return held or (not query.live and past is not None and past.can_answer(query))
+
     def _ask(self, query: Query) -> None:
         """Remember it. A new dictionary each time: the thread reads it meanwhile."""
         now = time.monotonic()
         kept = {place: seen for place, seen in self._asked.items() if now - seen[1] < ASKED_S}
-        place = (query.step_ms, query.range.to_ms - query.from_ms)
+        place = (query.step_ms, (query.range.to_ms - query.from_ms) // query.step_ms)
         newest = sorted({**kept, place: (query, now)}.items(), key=lambda pair: -pair[1][1])
         self._asked = dict(newest[:_MOST_ASKED])
 
@@ -196,6 +205,9 @@ class LiveFeed:
                 self._session()
             except StoppedError:
                 return
+            except TopicMissingError as error:
+                self._enter("missing", str(error))
+                self._over.wait(_AGAIN_S)
             except (MonitorError, KafkaException) as error:
                 why = clients.reason(error) if isinstance(error, KafkaException) else str(error)
                 self._enter("lost", why)

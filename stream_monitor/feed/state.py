@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Phase = Literal["connecting", "loading", "live", "lost"]
+Phase = Literal["connecting", "missing", "loading", "live", "lost"]
 
 SKEW_AHEAD_MS = 10_000
 SKEW_BEHIND_MS = 180_000
@@ -14,7 +14,7 @@ SKEW_BEHIND_MS = 180_000
 
 @dataclass(frozen=True, slots=True)
 class FeedState:
-    """`since_ms`: when the phase began. `why`: what the broker's client said, where it is lost."""
+    """`since_ms`: when the phase began. `why`: where the broker is lost, or the topics are missing, in a line."""
 
     phase: Phase = "connecting"
     since_ms: int = 0

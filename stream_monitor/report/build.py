@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stream_monitor import wire
-from stream_monitor.core.aggregate import Aggregate
+from stream_monitor.core.aggregate import Aggregate, reported
 from stream_monitor.core.distribution import MICRO
 from stream_monitor.core.measure import LAG, RATE
 from stream_monitor.core.record import Kind
@@ -73,12 +73,25 @@ def _volume(kind: Kind, whole: Aggregate, series: list[SeriesSnapshot], hours: _
             per_hour[start] = per_hour.get(start, 0.0) + hour.volume
     return {
         "unit": kind.volume,
-        "total": round(whole.settled_volume_micro() / MICRO, 6) if series else None,
+        "total": _total(kind, whole),
         "per_hour": [
-            {"hour": name, "volume": round(per_hour[start], 6) if start in per_hour else None}
-            for start, name in hours
+            {"hour": name, "volume": _of_hour(kind, per_hour.get(start), whole)} for start, name in hours
         ],
     }
+
+
+def _total(kind: Kind, whole: Aggregate) -> float | None:
+    """The volume of a range; None where nobody has reported any."""
+    return _rounded(reported(kind, whole.settled_volume_micro() / MICRO, lambda: whole))
+
+
+def _of_hour(kind: Kind, volume: float | None, whole: Aggregate) -> float | None:
+    """Of one hour of the range; None where it has no data."""
+    return None if volume is None else _rounded(reported(kind, volume, lambda: whole))
+
+
+def _rounded(volume: float | None) -> float | None:
+    return None if volume is None else round(volume, 6)
 
 
 def _numbers(kind: Kind, whole: Aggregate, any_data: bool) -> Plain:
@@ -116,12 +129,12 @@ def _kind_numbers(kind: Kind, series: list[SeriesSnapshot], whole: Aggregate) ->
     return extra
 
 
-def _hour(name: str, hour: HourLine | None) -> Plain:
+def _hour(name: str, hour: HourLine | None, one: SeriesSnapshot) -> Plain:
     if hour is None:
         return {"hour": name, "volume": None, "errors": None, "of": None, "error_rate": None}
     return {
         "hour": name,
-        "volume": round(hour.volume, 6),
+        "volume": _of_hour(one.kind, hour.volume, one.whole),
         "errors": hour.errors,
         "of": hour.of,
         "error_rate": hour.errors / hour.of if hour.of else None,
@@ -136,9 +149,9 @@ def _series(snapshot: Snapshot, one: SeriesSnapshot, hours: _Hours) -> Plain:
         "active": snapshot.is_active(one),
         "last_data": None if one.last_ms is None else wire.iso_second(one.last_ms),
         "records": whole.records,
-        "volume": round(whole.settled_volume_micro() / MICRO, 6),
+        "volume": _total(one.kind, whole),
         **_numbers(one.kind, whole, True),
-        "per_hour": [_hour(name, one.hours.get(start)) for start, name in hours],
+        "per_hour": [_hour(name, one.hours.get(start), one) for start, name in hours],
     }
     if LAG in one.kind.gauges:
         out["lag"] = _lag(one)

@@ -114,16 +114,9 @@ def _wrapped(label: str, parts: list[str], between: str, width: int) -> list[str
 
 def _volume(kind: str, section: dict[str, Any], hours: float) -> str:
     volume, reported = section["volume"], " reported" if kind == "kafka" else ""
-    if not _has_volume(kind, section, volume["total"]):
+    if volume["total"] is None:
         return "–"
     return f"{number(volume['total'])} {volume['unit']}{reported}, {number(volume['total'] / hours)} an hour"
-
-
-def _has_volume(kind: str, section: dict[str, Any], volume: float | None) -> bool:
-    """Something reported it: an airflow volume of 0 is nobody's, a kafka one needs a throughput."""
-    if kind == "kafka":
-        return section["messages_per_second"] is not None
-    return bool(volume) if kind == "airflow" else volume is not None
 
 
 def _times(name: str, measure: dict[str, Any] | None, width: int) -> list[str]:
@@ -173,7 +166,7 @@ def _row(kind: str, one: dict[str, Any], measure: str) -> list[str]:
     shown = _shown(measure)
     return [
         one["entity"],
-        number(one["volume"]) if _has_volume(kind, one, one["volume"]) else "–",
+        number(one["volume"]),
         percent(one["error_rate"]),
         shown(times.get("p50")),
         shown(times.get("p99")),

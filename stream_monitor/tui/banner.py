@@ -20,6 +20,8 @@ def state_word(state: FeedState, when: When, *, is_paused: bool, palette: Palett
     """How the feed is, in a mark and a word."""
     if state.phase == "lost":
         return Word("✕ broker lost", palette.bad)
+    if state.phase == "missing":
+        return Word("✕ no topics", palette.bad)
     if state.phase == "connecting":
         return Word("◌ connecting", palette.warn)
     if state.phase == "loading":
@@ -82,6 +84,8 @@ def banners(
         since = f"{clock(state.since_ms)} ({ago(now_ms - state.since_ms)})"
         said = f"✕ broker lost since {since} · {read} · trying again: {clean(state.why)}"
         lines.append(_line(said, palette.bad))
+    elif state.phase == "missing":
+        lines.append(_line(f"✕ {clean(state.why)}", palette.bad))
     elif state.phase == "connecting":
         lines.append(_line(f"◌ connecting to {clean(place)} …", palette.warn))
     elif state.phase == "loading" or (board is not None and not board.view.complete):

@@ -14,6 +14,7 @@ from stream_monitor.board.export import row_of
 from stream_monitor.board.item import Item, Place
 from stream_monitor.board.name import name_of
 from stream_monitor.charts import Scene, charts
+from stream_monitor.core.aggregate import reported
 from stream_monitor.core.timeline import LineView, Part
 from stream_monitor.core.view import Query, View
 from stream_monitor.feed import Excerpt, Feed, FeedState, RawRecord
@@ -42,16 +43,45 @@ class Board:
     alerts: list[wire.AlertRecord] = field(default_factory=list)
     cards: list[Card] = field(default_factory=list)
     is_warm: bool = True
+    is_rough: bool = False
+    """In longer steps than it will be: those are still to be read."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Everything has been read."""
+        return self.view.complete and not self.is_rough
 
     @property
     def is_settled(self) -> bool:
         """Everything has been read and decoded."""
-        return self.view.complete and self.is_warm
+        return self.is_complete and self.is_warm
+
+
+def expect(feed: Feed, ask: Ask) -> Query:
+    """The query that is answered first; the feed reads what it needs. A rough one, where its own is not held."""
+    query = ask.query(feed)
+    rough = None if feed.holds(query) else ask.rough(query)
+    if rough is None:
+        return query
+    feed.view(rough)
+    return rough
+
+
+def first_board(feed: Feed, ask: Ask, known: Sequence[str], warm_s: float = WARM_S) -> Board:
+    """As `board_of`, but rough until the rest has been read."""
+    query = expect(feed, ask)
+    board = _board(feed, query, known, warm_s)
+    board.is_rough = query.step_ms != ask.query(feed).step_ms
+    return board
 
 
 def board_of(feed: Feed, ask: Ask, known: Sequence[str], warm_s: float = WARM_S) -> Board:
     """What the feed says as of now. Takes at most about `warm_s` longer than the view itself."""
-    view = feed.view(ask.query(feed))
+    return _board(feed, ask.query(feed), known, warm_s)
+
+
+def _board(feed: Feed, query: Query, known: Sequence[str], warm_s: float) -> Board:
+    view = feed.view(query)
     deadline = time.monotonic() + (warm_s if view.complete else 0.0)
     is_warm = True
     for _ in warm(list(view.totals.values())):
@@ -88,7 +118,8 @@ def snapshot(board: Board, sort: str, limit: int, offset: int = 0) -> Plain:
         "v": 1,
         "range": within(board.view.query),
         "state": state(board.state),
-        "complete": board.view.complete,
+        "complete": board.is_complete,
+        "rough": board.is_rough and board.view.complete,
         "decoded": board.is_warm,
         "unreadable_records": board.view.unreadable,
         "cards": [card._asdict() for card in board.cards],
@@ -147,12 +178,16 @@ def total(line: LineView, *, is_warm: bool) -> Plain:
     return {
         "kind": line.kind.name,
         "records": sums.records,
-        "volume": round(sums.volume, 6),
+        "volume": _rounded(line.volume if is_warm else sums.volume or None),
         "errors": sums.errors,
         "of": sums.of,
         "error_rate": sums.error_ratio,
         "measures": measures(line, line.whole) if is_warm else None,
     }
+
+
+def _rounded(volume: float | None) -> float | None:
+    return None if volume is None else round(volume, 6)
 
 
 def measures(line: LineView, whole: Any) -> Plain:
@@ -194,7 +229,7 @@ def _window(item: Item, start_ms: int, part: Part, step_ms: int) -> Plain:
         "start": wire.iso_second(start_ms),
         "size_s": step_ms // 1000,
         "records": part.records,
-        "volume": None if item.volume is None else round(part.volume, 6),
+        "volume": _rounded(reported(item.line.kind, part.volume, lambda: whole)),
         "errors": part.errors,
         "of": part.of,
         "error_rate": part.errors / part.of if part.of else None,

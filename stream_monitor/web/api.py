@@ -12,6 +12,7 @@ from stream_monitor.board.export import SERIES, csv_of
 from stream_monitor.web import answer, shape
 from stream_monitor.web.ask import Ask, From, Kind, Names, Sort, Step, Theme, To, Words, ask_of, default_every_s
 from stream_monitor.web.hub import Hub, Show
+from stream_monitor.web.known import known_parameters
 from stream_monitor.web.problem import ProblemError
 from stream_monitor.web.server import abort
 from stream_monitor.web.stream import EventStream
@@ -19,7 +20,7 @@ from stream_monitor.web.stream import EventStream
 MOST_ROWS = 5_000
 MOST_WINDOWS = 10_000
 
-api = APIRouter(prefix="/api/v1", tags=["api"], responses=shape.PROBLEMS)
+api = APIRouter(prefix="/api/v1", tags=["api"], responses=shape.PROBLEMS, dependencies=[Depends(known_parameters)])
 
 Order = Annotated[Sort, Query(description="The column that rows are ordered by; `-`: falling. No value: last")]
 Limit = Annotated[int, Query(ge=1, le=MOST_ROWS, description="Rows at most")]

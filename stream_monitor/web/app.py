@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from stream_monitor import __version__
+from stream_monitor.core.window import DAY_MS
 from stream_monitor.feed import Feed
 from stream_monitor.web import files, problem
 from stream_monitor.web.api import api
+from stream_monitor.web.ask import Ask
 from stream_monitor.web.guard import Guard
 from stream_monitor.web.health import health
 from stream_monitor.web.hub import Hub
@@ -44,7 +47,9 @@ def create(feed: Feed, options: Options) -> tuple[ASGIApp, Hub]:
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         feed.start()
+        warm = asyncio.create_task(hub.keep_warm([Ask(DAY_MS), Ask(30 * DAY_MS)]))
         yield
+        warm.cancel()
         hub.close()
         feed.stop()
 
@@ -56,4 +61,5 @@ def create(feed: Feed, options: Options) -> tuple[ASGIApp, Hub]:
     problem.install(app)
     for router in (api, logs, health, login, files.files):
         app.include_router(router)
+    app.openapi()  # now, and not while the first browser waits
     return Guard(app, options.token, options.hosts), hub

@@ -37,6 +37,8 @@ def _kind(name: str) -> str:
 
 Kind = Annotated[str, AfterValidator(_kind), WithJsonSchema({"type": "string", "enum": list(KINDS)})]
 
+ROUGH_MS = {15 * MINUTE_MS: HOUR_MS, 6 * HOUR_MS: DAY_MS}
+"""In which steps a range is shown first, by its own: longer windows are few, and soon read."""
 RESOLUTION_MS = dict(zip(get_args(Resolution), STEPS_MS, strict=True))
 MOST_STEPS = 5_000
 MOST_PICKED = 40
@@ -88,11 +90,19 @@ class Ask:
         """The question to the feed, as of its clock."""
         when = When(self.length_ms, self.at_ms)
         query = when.query(feed.now_ms(), feed.newest_ms(), feed.series_count(), self.words, self.picked)
-        if self.step_ms is None or self.step_ms == query.step_ms:
+        return query if self.step_ms is None else self._in_steps(query, self.step_ms)
+
+    def rough(self, query: Query) -> Query | None:
+        """The same in longer steps, for a first look while its own are read; None where it is not worth it."""
+        step_ms = ROUGH_MS.get(query.step_ms) if self.is_live and self.step_ms is None else None
+        return None if step_ms is None else self._in_steps(query, step_ms)
+
+    def _in_steps(self, query: Query, step_ms: int) -> Query:
+        if step_ms == query.step_ms:
             return query
         first = query.range.to_ms - self.length_ms
-        within = Range(first - first % self.step_ms, query.range.to_ms)
-        return Query(within, self.step_ms, query.live, self.words, self.picked)
+        within = Range(first - first % step_ms, query.range.to_ms)
+        return Query(within, step_ms, query.live, self.words, self.picked)
 
 
 def ask_of(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 import socket
 from collections.abc import Sequence
 from http.cookies import CookieError, SimpleCookie
@@ -24,6 +25,8 @@ COOKIE = "stream_monitor"
 OPEN = ("/healthz", "/readyz", "/login", "/static/style.css", "/static/icon.svg")
 """What needs no token: it says nothing about the pipeline."""
 
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]@/\s]+))(?::[0-9]{1,5})?")
+_ENDLESS = "/api/v1/stream"
 _EMPTY_SHA256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 CSP = "; ".join((
     "default-src 'none'",
@@ -77,6 +80,8 @@ class Guard:
             await send(message)
 
         refusal = self._refuse(scope)
+        if scope["method"] == "HEAD" and scope["path"] != _ENDLESS:
+            scope = {**scope, "method": "GET"}  # what is said is the same; the server leaves the body out
         await (refusal or self._app)(scope, receive, with_headers)
 
     def _refuse(self, scope: Scope) -> ASGIApp | None:
@@ -95,7 +100,8 @@ class Guard:
 
     def knows(self, host: str) -> bool:
         """`host[:port]` is one of ours."""
-        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+        found = _HOST.fullmatch(host)
+        name = (found[1] or found[2]) if found else ""
         try:
             ipaddress.ip_address(name)
         except ValueError:

@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import orjson
@@ -30,6 +31,13 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 0.2
 """How often a channel looks whether something has changed."""
+FIRST_S = 2.0
+"""How long a first look waits for its windows, before it shows what is there."""
+_HELD_S = 0.02
+_DRAWN_S = 1.0
+WARM_EACH_S = 60.0
+WARM_MOST = 600
+"""Of more components nothing is read that nobody has asked for."""
 SETTLE_S = 15.0
 """How long a question waits for what it needs to be read and decoded."""
 PAST_S = 60.0
@@ -60,6 +68,7 @@ class Rendered(NamedTuple):
     body: bytes
     is_complete: bool
     is_settled: bool
+    is_rough: bool
     version: int
     cost_s: float
     made_s: float
@@ -95,6 +104,7 @@ class Hub:
         self.boards = self.cut = 0
         """Made, and clients cut off, so far."""
         self.seconds = 0.0
+        self._is_warm = False
         self._threads = ThreadPoolExecutor(1, "boards")
         self._past = asyncio.Lock()
         self._channels: dict[tuple[Ask, Show, float], _Channel] = {}
@@ -124,17 +134,30 @@ class Hub:
                 if (
                     board.is_settled
                     or time.monotonic() > deadline
-                    or self.feed.state().phase in ("lost", "connecting")
+                    or self.feed.state().phase in ("lost", "missing", "connecting")
                 ):
                     return board
                 await asyncio.sleep(0.0 if board.view.complete else 0.05)
 
     async def rendered(self, ask: Ask, show: Show) -> Rendered:
         """The board with its charts as of now, settled or not; the same for all who ask within half a second."""
+        return self.kept(ask, show, _FRESH_S) or await self._made(ask, show)
+
+    def kept(self, ask: Ask, show: Show, most_s: float) -> Rendered | None:
+        """A settled board that was made not longer ago, for whoever comes while it is young."""
+        known = self._rendered.get((ask, show))
+        young = known is not None and known.is_settled and time.monotonic() - known.made_s < most_s
+        return known if young else None
+
+    async def expected(self, ask: Ask, patience_s: float = FIRST_S) -> None:
+        """Have the feed read what a first look needs; return when it has, or after this time."""
+        query = await self.run(lambda: answer.expect(self.feed, ask))
+        deadline = time.monotonic() + patience_s
+        while not self.feed.holds(query) and time.monotonic() < deadline:
+            await asyncio.sleep(_HELD_S)
+
+    async def _made(self, ask: Ask, show: Show) -> Rendered:
         place = (ask, show)
-        known = self._rendered.get(place)
-        if known is not None and known.is_settled and time.monotonic() - known.made_s < _FRESH_S:
-            return known
         made = await self.run(lambda: self._render(ask, show))
         self._rendered[place] = made
         self._rendered.move_to_end(place)
@@ -146,14 +169,14 @@ class Hub:
         """In the thread."""
         began, version = time.thread_time(), self.feed.version()
         warm_s = WARM_S if self._rendered.get((ask, show)) is None else 4 * WARM_S
-        board = answer.board_of(self.feed, ask, self.known, warm_s)
+        board = answer.first_board(self.feed, ask, self.known, warm_s)
         whole = answer.snapshot(board, show.sort, show.limit)
         whole["charts"] = answer.figures(board, dark=show.dark)
         body = orjson.dumps(whole)
         cost = time.thread_time() - began
         self.boards += 1
         self.seconds += cost
-        return Rendered(body, board.view.complete, board.is_settled, version, cost, time.monotonic())
+        return Rendered(body, board.is_complete, board.is_settled, whole["rough"], version, cost, time.monotonic())
 
     def state(self) -> bytes:
         """How the feed is, as JSON."""
@@ -175,6 +198,17 @@ class Hub:
                 self._channels.pop(place, None)
 
         return client, leave
+
+    async def keep_warm(self, asks: Sequence[Ask]) -> None:
+        """Hold what a first look at these ranges needs, read and decoded; until it is cancelled."""
+        while True:
+            live = self.feed.state().phase == "live"
+            await asyncio.sleep(WARM_EACH_S if live and self._is_warm else FIRST_S)
+            for ask in asks:
+                if self.feed.state().phase == "live" and self.feed.series_count() <= WARM_MOST:
+                    await self.expected(ask, SETTLE_S)
+                    await self.run(partial(answer.first_board, self.feed, ask, self.known, FIRST_S))
+                    self._is_warm = True
 
     def close(self) -> None:
         """No more boards; streams end."""
@@ -229,6 +263,14 @@ class _Channel:
     async def _run(self) -> None:
         feed, due, made_s, version, said, is_settled = self._hub.feed, 0.0, 0.0, -1, b"", False
         every = self._every_s if self._ask.is_live or not self._every_s else max(self._every_s, PAST_S)
+        made = self._hub.kept(self._ask, self._show, every)
+        if made is not None:
+            self._last = event("board", made.body)
+            self._publish(self._last)
+            version, is_settled, made_s = made.version, True, made.made_s
+            due = made_s + _pause(made, every)
+        else:
+            await self._hub.expected(self._ask)
         while True:
             state = self._hub.state() if feed.state().phase != "live" else orjson.dumps(self._key())
             if state != said:
@@ -243,7 +285,14 @@ class _Channel:
                 self._publish(self._last)
                 version, is_settled, made_s = made.version, made.is_settled, made.made_s
                 due = time.monotonic() + _pause(made, every)
+                if made.is_rough:
+                    await self._refine()
             await asyncio.sleep(LOOK_S)
+
+    async def _refine(self) -> None:
+        """Have the range's own steps read, when those who wait have drawn what they have got."""
+        await asyncio.sleep(_DRAWN_S)
+        await self._hub.run(lambda: self._hub.feed.view(self._ask.query(self._hub.feed)))
 
     def _key(self) -> tuple[str, int, bool]:
         of = self._hub.feed.state()

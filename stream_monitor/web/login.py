@@ -17,6 +17,7 @@ MOST_BODY = 4_096
 MOST_WRONG = 10
 """A minute, by anybody."""
 _WAIT_S = 0.5
+_WRONG = b'<p id="wrong" class="wrong" role="alert">That is not the token.</p>'
 _DAY_S = 86_400
 
 login = APIRouter(include_in_schema=False)
@@ -29,7 +30,8 @@ def ask(request: Request) -> Response:
     assert found is not None
     if request.app.state.options.token is None:
         return RedirectResponse("/", 303)
-    return Response(found.body, media_type="text/html; charset=utf-8")
+    wrong = _WRONG if "wrong" in request.query_params else b""
+    return Response(found.body.replace(b"{{wrong}}", wrong), media_type="text/html; charset=utf-8")
 
 
 @login.post("/login")
@@ -42,12 +44,12 @@ async def check(request: Request) -> Response:
     wrong = state.wrong = [at for at in getattr(state, "wrong", []) if now - at < 60]
     if len(wrong) >= MOST_WRONG:
         raise ProblemError(429, "too many wrong tokens; again in a minute", {"Retry-After": "60"})
+    query = request.url.query.removeprefix("wrong").removeprefix("&")
     given = parse_qs(await _body(request)).get("token", [""])[0]
     if not same(given, token):
         wrong.append(now)
         await asyncio.sleep(_WAIT_S)
-        return RedirectResponse("/login?wrong", 303)
-    query = request.url.query.removeprefix("wrong").removeprefix("&")
+        return RedirectResponse(f"/login?wrong&{query}" if query else "/login?wrong", 303)
     response = RedirectResponse(f"/?{query}" if query else "/", 303)
     response.set_cookie(
         COOKIE, session_of(token), max_age=30 * _DAY_S, httponly=True, samesite="strict",

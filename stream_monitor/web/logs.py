@@ -8,7 +8,7 @@ from typing import Annotated
 
 import orjson
 from confluent_kafka import KafkaError, KafkaException
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from stream_monitor.board.places import logs_of, places_of_view
 from stream_monitor.errors import MonitorError
@@ -16,6 +16,7 @@ from stream_monitor.feed import Excerpt
 from stream_monitor.web import answer, shape
 from stream_monitor.web.api import Asked, TheHub, tagged
 from stream_monitor.web.ask import Kind
+from stream_monitor.web.known import known_parameters
 from stream_monitor.web.problem import ProblemError
 
 MOST = 500
@@ -23,7 +24,9 @@ AT_ONCE = 4
 """Raw records are read from Kafka for so many requests at a time; as many may wait."""
 _NO_PARTITION = frozenset({KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART})
 
-logs = APIRouter(prefix="/api/v1/logs", tags=["api"], responses=shape.PROBLEMS)
+logs = APIRouter(
+    prefix="/api/v1/logs", tags=["api"], responses=shape.PROBLEMS, dependencies=[Depends(known_parameters)]
+)
 
 
 class Turns:

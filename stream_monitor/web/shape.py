@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Phase = Literal["connecting", "loading", "live", "lost"]
+Phase = Literal["connecting", "missing", "loading", "live", "lost"]
 _SERIES: Any = {
     "name": "ml:ml.predictor/v1.2.3", "kind": "ml", "entity": "ml.predictor/v1.2.3", "status": "ok",
     "status_why": "", "records": 1250, "volume": 1250.0, "errors": 2, "of": 1250, "error_rate": 0.0016,
@@ -79,7 +79,7 @@ class Total(Shape):
 
     kind: str
     records: int
-    volume: float
+    volume: float | None
     errors: int
     of: int
     error_rate: float | None
@@ -135,12 +135,16 @@ class Alert(Shape):
 
 
 class Snapshot(Shape):
-    """A range. `complete`: all that Kafka holds of it has been read; `decoded`: and decoded."""
+    """A range. `complete`: all that Kafka holds of it has been read; `decoded`: and decoded.
+
+    `rough`: the whole range, in longer steps than it will be; only the stream sends such a one.
+    """
 
     v: Literal[1]
     range: Range
     state: State
     complete: bool
+    rough: bool
     decoded: bool
     unreadable_records: int
     cards: list[Card]

@@ -133,6 +133,9 @@ def test_the_range(page):
     page.fill("#to", "soon")
     page.click("#custom button")
     expect(page.locator("#banner")).to_contain_text("is no time")
+    page.wait_for_timeout(6_000)
+    expect(page.locator("#banner")).to_contain_text("is no time")
+    expect(page.locator("#state .text")).to_have_text("not shown")
     page.fill("#to", "now")
     page.fill("#from", "now-2h")
     page.click("#custom button")
@@ -284,9 +287,9 @@ def test_keyboard_only(page):
     expect(page.locator("#components")).not_to_have_text("all")
     page.keyboard.press("Escape")
     expect(page.locator("#series tbody tr")).to_have_count(1)
-    page.focus(".chart[data-name=volume] summary")
+    page.focus(".chart[data-name=latency] summary")
     page.keyboard.press("Enter")
-    expect(page.locator(".chart[data-name=volume] table button").first).to_be_visible()
+    expect(page.locator(".chart[data-name=latency] table button").first).to_be_visible()
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -344,6 +347,9 @@ def test_an_empty_range_and_a_broker_that_is_away(opened):
         expect(page.locator(".chart .empty").first).to_have_text("There is no data in this range.")
         feed.now = FeedState("connecting", data.NOW)
         expect(page.locator("#banner")).to_contain_text("Connecting to Kafka")
+        feed.now = FeedState("missing", data.NOW, "topic x is missing; make it with: stream-monitor topics apply")
+        expect(page.locator("#banner")).to_contain_text("make it with: stream-monitor topics apply")
+        expect(page.locator("#state .text")).to_have_text("no topics")
         feed.now = FeedState("lost", data.NOW, "no Kafka broker answers at 127.0.0.1:9")
         expect(page.locator("#banner")).to_contain_text("no Kafka broker answers at 127.0.0.1:9")
         expect(page.locator("body.dimmed")).to_have_count(1)
@@ -354,6 +360,17 @@ def test_an_empty_range_and_a_broker_that_is_away(opened):
         feed.now = FeedState("live", data.NOW + 2, last_record_ms=data.NOW)
         expect(page.locator("#banner")).to_be_hidden()
         expect(page.locator("body.dimmed")).to_have_count(0)
+
+
+def test_too_many_browsers_are_told_so(opened):
+    with served(most_clients=1) as (address, hub):
+        first = opened(address)
+        second = opened(address, ready=False)
+        expect(second.locator("#banner")).to_contain_text("1 clients listen already")
+        first.close()
+        wait_for(lambda: hub.clients == 0, 30)
+        drawn(second)
+        expect(second.locator("#banner")).to_be_hidden()
 
 
 @contextmanager
@@ -386,10 +403,12 @@ def test_the_token(opened):
         page = opened(f"{address}/?from=now-6h", ready=False)
         page.fill("#token", "not the right one, I fear")
         page.keyboard.press("Enter")
-        page.wait_for_url("**/login?wrong")
+        page.wait_for_url("**/login?wrong&from=now-6h")
+        expect(page.locator("#wrong")).to_have_text("That is not the token.")
         page.fill("#token", TOKEN)
         page.keyboard.press("Enter")
         drawn(page)
+        assert "from=now-6h" in page.url
         assert TOKEN not in page.url
         assert TOKEN not in page.evaluate("document.cookie")
 

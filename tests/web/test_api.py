@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import orjson
 import pytest
@@ -12,9 +14,9 @@ from stream_monitor.board.cards import items_of
 from stream_monitor.board.name import name_of
 from stream_monitor.board.when import When
 from stream_monitor.feed import FeedState, FixedFeed
-from stream_monitor.web import shape
+from stream_monitor.web import files, shape
 from tests.tui import data
-from tests.web.serving import client
+from tests.web.serving import client, served
 
 API = "/api/v1"
 
@@ -99,6 +101,13 @@ def test_a_volume_that_nobody_reported_is_missing_and_not_zero(ask):
     windows = ask("/windows", entity="etl_orders")["windows"]
     assert windows
     assert {window["volume"] for window in windows} == {None}
+    alone = ask("/snapshot", c=["airflow:etl_orders/"])
+    assert [total["volume"] for total in alone["totals"]] == [None]
+    shape.Snapshot.model_validate(alone)
+    (volume,) = [
+        chart for chart in ask("/charts", c=["airflow:etl_orders/"])["charts"] if chart["name"] == "volume"
+    ]
+    assert volume["empty"] == "No component has reported a volume."
     for sort in ("volume", "-volume"):
         assert len(ask("/series", sort=sort)["series"]) == len(rows)
 
@@ -163,6 +172,11 @@ def test_the_csv_is_what_is_shown_and_no_formula(items):
         ({"q": "x" * 301}, "query.q"),
         ({"c": ["ml:a/b"] * 41}, "query.c"),
         ({"resolution": "2m"}, "query.resolution"),
+        ({"form": "now-6h"}, "query.form: there is no such parameter; did you mean from?"),
+        ({"From": "now-6h"}, "did you mean from?"),
+        ({"zzz": "1"}, "there are sort, limit, from, to, q, c, resolution"),
+        ({"<b>" * 200: "1"}, "there is no such parameter"),
+        ({"from": ["now-6h", "now-7d"]}, "query.from: it is given more than once"),
     ],
 )
 def test_what_is_wrong_is_said_as_a_problem(ask, parameters, part):
@@ -172,6 +186,18 @@ def test_what_is_wrong_is_said_as_a_problem(ask, parameters, part):
     found = answer.json()
     shape.Problem.model_validate(found)
     assert part in found["detail"]
+
+
+def test_every_route_knows_its_parameters(ask):
+    for path in ("series", "components", "windows", "alerts", "charts", "board", "export.csv", "logs", "stream"):
+        answer = ask.raw.get(f"{API}/{path}", params={"limitt": "3"})
+        assert answer.status_code == 422, path
+        assert answer.json()["detail"].startswith("query.limitt: there is no such parameter"), path
+        assert answer.json()["errors"][0]["where"] == "query.limitt"
+    first = ask("/logs")["logs"][0]
+    place = f"{API}/logs/{first['kind']}/{first['partition']}/{first['offset']}"
+    assert ask.raw.get(place).status_code == 200
+    assert "there are none" in ask.raw.get(place, params={"x": "1"}).json()["detail"]
 
 
 def test_no_error_tells_of_the_server(ask, monkeypatch):
@@ -197,6 +223,32 @@ def test_what_is_known_is_not_sent_again(ask):
         assert ask.raw.get(path, headers={"If-None-Match": '"other"'}).content == first.content
 
 
+def test_a_head_is_an_answer_without_its_body():
+    with served() as (address, _):
+        for path in ("/", "/healthz", f"{API}/snapshot", f"{API}/export.csv", "/static/style.css"):
+            with urlopen(Request(address + path, method="HEAD"), timeout=60) as answer:
+                assert (answer.status, answer.read()) == (200, b"")
+        with pytest.raises(HTTPError, match="405"):
+            urlopen(Request(f"{address}{API}/stream", method="HEAD"), timeout=60)
+
+
+def test_a_name_that_is_made_up_costs_nothing(ask):
+    before = files._static.cache_info().currsize
+    for name in ("a" * 300 + ".js", "nothing.js", ".%00", "x.css"):
+        assert ask.raw.get(f"/static/{name}").status_code == 404
+    assert files._static.cache_info().currsize == before
+
+
+@pytest.mark.parametrize(
+    ("accepts", "encoding"),
+    [("gzip, br", "gzip"), ("br, GZIP;q=0.5", "gzip"), ("gzip;q=0", None), ("gzip; q=0.0, br", None), ("", None)],
+)
+def test_only_who_takes_gzip_gets_it(ask, accepts, encoding):
+    answer = ask.raw.get("/static/style.css", headers={"Accept-Encoding": accepts})
+    assert answer.headers.get("content-encoding") == encoding
+    assert answer.headers["vary"] == "Accept-Encoding"
+
+
 def test_plotly_is_kept_for_a_year_under_its_content(ask):
     page = ask.raw.get("/").text
     path = page.partition('src="/static/plotly')[2].partition('"')[0]
@@ -205,6 +257,13 @@ def test_plotly_is_kept_for_a_year_under_its_content(ask):
     assert b"plotly.js v" in answer.content[:200]
     assert ask.raw.get("/static/plotly-0.js").status_code == 404
     assert "{{" not in page
+
+
+def test_plotly_is_read_once_by_a_browser():
+    """The one big function is in brackets; what is not as we know it stays as it is."""
+    assert b'(function() {\n"use strict"' in files.plotly().body[:700]
+    assert files.plotly().body.endswith(b"})));")
+    assert files.eager(b"something else") == b"something else"
 
 
 def test_health_readiness_and_metrics(ask):

@@ -49,7 +49,11 @@ def test_every_answer_says_what_a_browser_may_do():
         ("127.0.0.1.evil.com:8080", 421),
         ("localhost.evil.com", 421),
         ("", 421),
-        ("[::1", 200),
+        ("[::1", 421),
+        ("[::1]evil", 421),
+        ("127.0.0.1:8080@evil.com", 421),
+        ("localhost:80:80", 421),
+        ("localhost.", 200),
     ],
 )
 def test_a_name_that_is_not_ours_gets_nothing(host, status):
@@ -82,6 +86,10 @@ def test_the_page_asks_for_the_token_and_keeps_a_cookie_that_does_not_tell_it():
         assert 'type="password"' in ask.get("/login").text
         wrong = ask.post("/login", data={"token": "nonsense"}, follow_redirects=False)
         assert wrong.headers["location"] == "/login?wrong"
+        assert "That is not the token" in ask.get("/login?wrong").text
+        assert "That is not the token" not in ask.get("/login").text
+        wrong = ask.post("/login?wrong&from=now-6h", data={"token": "nonsense"}, follow_redirects=False)
+        assert wrong.headers["location"] == "/login?wrong&from=now-6h"
         assert COOKIE not in ask.cookies
         right = ask.post("/login?from=now-6h", data={"token": TOKEN}, follow_redirects=False)
         assert (right.status_code, right.headers["location"]) == (303, "/?from=now-6h")

@@ -9,7 +9,8 @@ import time
 import orjson
 import pytest
 
-from stream_monitor.feed import FeedState
+from stream_monitor.core.window import DAY_MS, HOUR_MS
+from stream_monitor.feed import FeedState, FixedFeed
 from stream_monitor.web.hub import QUEUE, event
 from tests.tui import data
 from tests.web.serving import moving, served
@@ -92,6 +93,67 @@ def test_one_board_is_made_for_all_who_look_at_the_same():
         assert len(hub._channels) == 1
         for one in (first, *others):
             one.close()
+
+
+class Slow(FixedFeed):
+    """Holds only what it has been told; notes what it has been asked for."""
+
+    held: frozenset = frozenset()
+    asked: tuple = ()
+
+    def holds(self, query):
+        return query.step_ms in self.held
+
+    def view(self, query):
+        self.asked = (*self.asked, query.step_ms)
+        view = super().view(query)
+        view.complete = self.holds(query)
+        return view
+
+
+def test_a_long_range_comes_in_days_first_and_then_in_its_own_steps():
+    feed = Slow(data.hour()[0], clock=lambda: data.NOW)
+    with served(feed) as (address, _):
+        one = Listener(address, "from=now-30d&every=1")
+        assert one.next("state")["phase"] == "live"
+        wait_for(lambda: DAY_MS in feed.asked, 30)
+        assert 6 * HOUR_MS not in feed.asked, "its own steps are read when something has been drawn"
+        feed.held = frozenset({DAY_MS})
+        first = one.next("board")
+        assert (first["range"]["resolution"], first["rough"], first["complete"]) == ("1d", True, False)
+        assert first["cards"][0]["value"] == "6.9k"
+        assert first["charts"][0]["figure"]["data"]
+        wait_for(lambda: 6 * HOUR_MS in feed.asked, 30)
+        feed.held = frozenset({DAY_MS, 6 * HOUR_MS})
+        while (board := one.next("board"))["rough"]:
+            pass
+        assert (board["range"]["resolution"], board["complete"]) == ("6h", True)
+        assert board["cards"][0]["value"] == "6.9k"
+        again = Listener(address, "from=now-30d&every=1")
+        assert not again.next("board")["rough"]
+        one.close()
+        again.close()
+
+
+def test_what_a_first_look_needs_is_read_before_anybody_looks():
+    feed = Slow(data.hour()[0], clock=lambda: data.NOW)
+    with served(feed):
+        wait_for(lambda: {HOUR_MS, DAY_MS} <= {*feed.asked}, 60)
+        assert {*feed.asked} == {HOUR_MS, DAY_MS}
+
+
+def test_who_comes_while_a_board_is_young_gets_that_one():
+    feed, _ = moving()
+    with served(feed) as (address, hub):
+        first = Listener(address, "from=now-7d&every=60")
+        board = first.next("board")
+        first.close()
+        wait_for(lambda: hub.clients == 0, 30)
+        made = hub.boards
+        again = Listener(address, "from=now-7d&every=60")
+        assert again.next("board") == board
+        assert hub.boards == made
+        again.close()
 
 
 def test_with_refresh_off_a_board_comes_once_and_states_still_do():

@@ -13,14 +13,19 @@ let view = address.read();
 let board = null;
 let state = { phase: "connecting", why: "", since: "", last_record: null, skew_s: null };
 let away = null;
+let refusal = "";
 let isDrawn = true;
+let later;
 
 // --- What is said above the charts ------------------------------------------------------------------
 
 function condition() {
+  if (refusal) return ["refused", "✕", "not shown", refusal];
   if (away) return ["away", "✕", "no answer", `The server has not answered since ${moment(away.toISOString())}. What is shown is of then; it is tried again by itself.`];
   if (state.phase === "lost") return ["lost", "✕", "broker lost", `Nothing is read from Kafka since ${moment(state.since)}: ${state.why}. What was read stays; it is tried again each second.`];
+  if (state.phase === "missing") return ["missing", "✕", "no topics", `Kafka answers, and what is to be shown is not there: ${state.why}. It is looked for again each second.`];
   if (state.phase === "connecting") return ["connecting", "◌", "connecting", "Connecting to Kafka."];
+  if (board && board.rough) return ["rough", "↻", "reading", `In steps of ${board.range.resolution} at first; shorter ones are being read.`];
   if (state.phase === "loading" || (board && !board.complete)) return ["loading", "↻", "reading", "The range is being read."];
   if (board && !board.decoded) return ["loading", "↻", "reading", ""];
   if (board && !board.range.live) return ["past", "◷", "not live", ""];
@@ -49,9 +54,18 @@ function paint() {
   const { range } = board;
   say($("within"), `${moment(range.from)} – ${moment(range.to)} UTC, in steps of ${range.resolution}; ${board.series_total} of ${board.components} components`);
   draw.cards(board);
+  plot();
+  clearTimeout(later);
+  later = setTimeout(tables, 0); // what is below the first chart comes after it
+}
+
+function plot() {
+  isDrawn = draw.charts(board, opened);
+}
+
+function tables() {
   draw.alerts(board);
   draw.series(board, view.sort, (sort) => go({ sort }), opened);
-  isDrawn = draw.charts(board, opened);
 }
 
 const opened = (what) => logs(view, board, what);
@@ -61,10 +75,11 @@ const opened = (what) => logs(view, board, what);
 const stream = new Stream(
   (name, data) => {
     if (name === "wrong") {
-      say($("banner"), data.detail);
-      $("banner").hidden = false;
+      refusal = data.detail;
+      condense();
       return;
     }
+    refusal = "";
     if (name === "state") state = data;
     else {
       board = data;
@@ -80,6 +95,7 @@ const stream = new Stream(
 );
 
 function listen() {
+  refusal = "";
   stream.open(address.route("stream", view, { every: view.every, sort: view.sort, theme: address.themeOf(view) }));
 }
 
@@ -171,7 +187,7 @@ addEventListener("popstate", () => {
 });
 document.addEventListener("visibilitychange", paint);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", listen);
-addEventListener("load", () => isDrawn || paint());
+$("plotly").addEventListener("load", () => isDrawn || plot());
 
 controls();
 condense();

@@ -46,16 +46,16 @@ export class Stream {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.address === address && this.open(address), this.wait);
     this.wait = Math.min(MOST_MS, this.wait * 2);
+    const stop = new AbortController();
     try {
-      const answer = await fetch(address.replace("/stream?", "/components?"));
+      const answer = await fetch(address, { signal: stop.signal });
       if (answer.status === 401) location.reload();
-      if (answer.status === 422) {
-        clearTimeout(this.timer);
-        this.heard("wrong", await answer.json());
-      }
+      if (answer.status === 422) clearTimeout(this.timer);
+      if (answer.status === 422 || answer.status === 503) this.heard("wrong", await answer.json());
     } catch {
       // away, as was said
     }
+    stop.abort();
   }
 
   close() {
