@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 from stream_monitor.core.aggregate import Aggregate, merged
@@ -25,6 +26,9 @@ STEPS_MS = (MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS, HOUR_MS, 6 * HOUR_MS, DAY_
 
 TAIL = 2
 """Steps at a range's end that are expected to change."""
+
+SHORTER_MS = dict(pairwise(reversed(STEPS_MS)))
+"""Of each step the one that it is put together of."""
 
 _NEXT_MS = {DAY_MS: HOUR_MS, HOUR_MS: MINUTE_MS}
 
@@ -352,8 +356,19 @@ class Total(Line):
         self.members: list[Timeline] = list(members)
 
     def _within(self, start_ms: int, step_ms: int, end_ms: int) -> Iterator[Part]:
+        """Of its members' steps; or of its own shorter steps, where no member has a row that long: of an hour that
+        is still open only the minutes that changed are put together again.
+        """
         limit_ms = None if end_ms == start_ms + step_ms else end_ms
+        shorter_ms = SHORTER_MS.get(step_ms)
+        if limit_ms is None and shorter_ms is not None and not self._has_row(start_ms, step_ms):
+            starts = range(start_ms, end_ms, shorter_ms)
+            yield from (part for at in starts if (part := self.part(at, shorter_ms, None)) is not None)
+            return
         for member in self.members:
             part = member.part(start_ms, step_ms, limit_ms)
             if part is not None:
                 yield part
+
+    def _has_row(self, start_ms: int, size_ms: int) -> bool:
+        return size_ms in SIZES_MS and any(start_ms in member.rows[size_ms] for member in self.members)

@@ -7,6 +7,8 @@ app       keys, and when to draw again   raw                   the log behind a 
 
 from __future__ import annotations
 
+import gc
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -17,6 +19,11 @@ from stream_monitor.settings import Settings
 
 _SWITCH_S = 0.0005
 """How soon a thread that works gives way: an app's loop asks for it many times while it answers one key."""
+_GC = (50_000, 20, 20)
+"""Python's search for unreachable cycles stops everything, 0.15 to 0.3 s over the rows of 2,000 series; what comes
+and goes here has none, so it is looked for more seldom."""
+_ESCAPE_MS = "25"
+"""How long an Esc may be the beginning of another key, whose bytes come at once; Textual waits 100 ms."""
 
 
 def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
@@ -24,6 +31,7 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
 
     Raises UsageError where there is no terminal.
     """
+    os.environ.setdefault("ESCDELAY", _ESCAPE_MS)  # Textual reads it when it is imported
     from textual import constants
 
     in_browser = constants.DRIVER is not None  # textual-serve names its driver
@@ -35,6 +43,7 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
     from stream_monitor.tui.memory import default_path
 
     sys.setswitchinterval(_SWITCH_S)
+    gc.set_threshold(*_GC)
     app = MonitorApp(
         feed,
         place=f"{settings.prefix} on {settings.broker}",

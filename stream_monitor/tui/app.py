@@ -75,8 +75,7 @@ class MonitorApp(Dashboard):
         self.tab, self.cursor = tab, None
         self.query_one("#panes", ContentSwitcher).current = tab
         self.pane.table.focus()
-        self.say()
-        self.want()
+        self.draft()
 
     def action_help(self) -> None:
         """All keys."""
@@ -177,7 +176,7 @@ class MonitorApp(Dashboard):
         """Filter as it is typed."""
         if event.input.id == "filter" and event.value != self.filter_text:
             self.filter_text, self.cursor = event.value, None
-            self.want()
+            self.draft()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """The filter stays; back to the rows."""
@@ -198,7 +197,7 @@ class MonitorApp(Dashboard):
         self.query_one("#filter", Input).display = False
         self.filter_text, self.picked = "", frozenset()
         self.pane.table.focus()
-        self.want()
+        self.draft()
 
     async def action_back(self) -> None:
         """One thing less: the typing, the chart's cursor, the filter, the past."""
@@ -222,7 +221,7 @@ class MonitorApp(Dashboard):
             self.sort = (column.name, column.falling)
         else:
             self.sort = (name, not falling)
-        self.want()
+        self.draft()
 
     def on_table_sorted(self, event: Table.Sorted) -> None:
         """A title was clicked."""
@@ -230,7 +229,7 @@ class MonitorApp(Dashboard):
         column = next((c for c in columns_of(self.tab) if c.name == event.column), None)
         if column is not None and column.order is not None:
             self.sort = (name, not falling) if name == event.column else (event.column, column.falling)
-            self.want()
+            self.draft()
 
     def on_table_moved(self, event: Table.Moved) -> None:
         """What stands beside the table is of the row under the cursor."""

@@ -6,6 +6,7 @@ keys ─────────────▲
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,8 +21,9 @@ from stream_monitor.core.view import words_of
 from stream_monitor.feed import Feed
 from stream_monitor.tui import banner
 from stream_monitor.tui.board import Board
-from stream_monitor.tui.compute import Wish, compute
+from stream_monitor.tui.compute import Wish, compute, drafted
 from stream_monitor.tui.memory import Memory, recall, remember
+from stream_monitor.tui.order import Orders
 from stream_monitor.tui.palette import DARK, LIGHT, Palette, dimmed, palette_of
 from stream_monitor.tui.pane import SORTS, TABS, Pane, pane_of
 from stream_monitor.tui.widget import Ribbon
@@ -71,6 +73,11 @@ class Dashboard(App[int]):
         self.board: Board | None = None
         self.cursor: int | None = None
         self._stopped = stopped
+        self._ribbons = [Ribbon(id=name) for name in ("top", "tabs", "banner")]
+        self._panes = {name: pane_of(name) for name in TABS}
+        self._whole: Board | None = None
+        """The last board without a filter: what a wider one is drafted from."""
+        self._orders = Orders()
         self._wanted, self._busy, self._was_version = True, False, -1
         self._next_s = 0.0
         self._ticked_s = time.monotonic()
@@ -78,12 +85,9 @@ class Dashboard(App[int]):
 
     def compose(self) -> ComposeResult:
         """Laid out like the screen."""
-        yield Ribbon(id="top")
-        yield Ribbon(id="tabs")
-        yield Ribbon(id="banner")
+        yield from self._ribbons
         with ContentSwitcher(initial=self.tab, id="panes"):
-            for name in TABS:
-                yield pane_of(name)
+            yield from self._panes.values()
         yield Input(placeholder="words; commas between alternatives; kafka: is a kind", id="filter")
         yield Footer(show_command_palette=False, compact=True)
 
@@ -109,7 +113,7 @@ class Dashboard(App[int]):
     @property
     def pane(self) -> Pane:
         """The tab that is shown."""
-        return self.query_one(f"#{self.tab}", Pane)
+        return self._panes[self.tab]
 
     @property
     def palette(self) -> Palette:
@@ -120,7 +124,7 @@ class Dashboard(App[int]):
     @property
     def _is_up(self) -> bool:
         """It is not on its way out: a timer or a thread may come too late."""
-        return self.is_running and bool(self.query("#top"))
+        return self.is_running and self._ribbons[0].is_attached
 
     def _tick(self) -> None:
         if self._stopped():
@@ -136,9 +140,7 @@ class Dashboard(App[int]):
             self._said_s = int(now)
             self.say()
         version = self.feed.version()
-        has_changed = (
-            version != self._was_version or self.when.plays or (self.paused_ms is None and self._is_partial)
-        )
+        has_changed = version != self._was_version or self.when.plays or self._is_partial
         is_due = has_changed and now >= self._next_s and self.paused_ms is None
         if (self._wanted or is_due) and not self._busy:
             self._was_version = version
@@ -149,23 +151,38 @@ class Dashboard(App[int]):
         return self.board is not None and not (self.board.view.complete and self.board.is_warm)
 
     def want(self) -> None:
-        """Draw again as soon as it can be."""
+        """Draw again as soon as it can be: what runs hurries, and what is there is drawn at once."""
         self._wanted = True
-        if self.inline and self.is_running:
+        self.say()
+        if self.is_running and not self._busy:
             self._tick()
+
+    def draft(self) -> None:
+        """Draw what can be drawn of another tab, order or filter without asking the feed; then compute it."""
+        same = (b for b in (self._whole, self.board) if b is not None and b.when == self.when)
+        source = next(same, None)
+        if source is not None and not self.inline:
+            self.board = drafted(source, self._wish, self._orders)
+            self.redraw()
+        self.want()
+
+    @property
+    def _wish(self) -> Wish:
+        words = words_of(self.filter_text)
+        return Wish(self.when, self.tab, self.sort, words, self.picked, self._known, self.pane.table.sight)
 
     def _begin(self) -> None:
         self._wanted, self._busy = False, True
-        wish = Wish(self.when, self.tab, self.sort, words_of(self.filter_text), self.picked, self._known)
+        wish = self._wish
         if self.inline:
-            self._apply(compute(wish, self.feed), wish, 0.0)
+            self._apply(compute(wish, self.feed, self._orders, patience=math.inf), wish, 0.0)
         else:
             self._compute_apart(wish)
 
     @work(thread=True, group="compute")
     def _compute_apart(self, wish: Wish) -> None:
         began = time.thread_time()
-        board = compute(wish, self.feed)
+        board = compute(wish, self.feed, self._orders, lambda: self._wanted)
         self.call_from_thread(self._apply, board, wish, time.thread_time() - began)
 
     def _apply(self, board: Board, wish: Wish, cost_s: float) -> None:
@@ -173,11 +190,13 @@ class Dashboard(App[int]):
         if not self._is_up:
             return
         self._next_s = time.monotonic() + max(self._memory.interval_s - TICK_S / 2, BUSY * cost_s)
-        if wish.tab != self.tab:
-            self._wanted = True
-            return
-        self.board = board
-        self.redraw()
+        if not wish.words:
+            self._whole = board
+        if (wish.tab, wish.sort, wish.words) == (self.tab, self.sort, words_of(self.filter_text)):
+            self.board = board
+            self.redraw()
+        if self._wanted:
+            self._tick()
 
     def redraw(self) -> None:
         """Draw the board that is there."""
@@ -196,12 +215,12 @@ class Dashboard(App[int]):
             self._place, state, self.board, self.when, now, self._memory.interval_s, palette,
             is_paused=self.paused_ms is not None,
         )  # fmt: skip
-        self.query_one("#top", Ribbon).show(top)
-        self.query_one("#tabs", Ribbon).show(banner.tab_line(self.tab, self.board, self.filter_text, palette))
+        self._ribbons[0].show(top)
+        self._ribbons[1].show(banner.tab_line(self.tab, self.board, self.filter_text, palette))
         lines = banner.banners(
             state, self.board, self.when, now, self._place, palette, paused_ms=self.paused_ms
         )  # fmt: skip
-        ribbon = self.query_one("#banner", Ribbon)
+        ribbon = self._ribbons[2]
         ribbon.display = bool(lines)
         ribbon.show(*lines)
 
