@@ -120,6 +120,7 @@ ROUND = (
     Key("sort", "s", other_order),
     Key("sort by the next", "s", other_order),
     Key("the other way round", "S", other_order),
+    Key("to its first row", "g", another_row),
     Key("help", "?", shows("the raw log records behind")),
     Key("esc from help", "\x1b", hides("the raw log records behind")),
     Key("filter: /", "/", shows("commas between alternatives")),

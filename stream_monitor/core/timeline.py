@@ -80,11 +80,11 @@ class Row(Part, Protocol):
 class Merged:
     """Several parts as one. The aggregate is made at the first question."""
 
-    __slots__ = ("_kind", "_parts", "_whole", "errors", "last_ms", "of", "records", "volume")
+    __slots__ = ("_kind", "_whole", "errors", "last_ms", "of", "parts", "records", "volume")
 
     def __init__(self, kind: Kind, parts: Sequence[Part]) -> None:
         self._kind = kind
-        self._parts = parts
+        self.parts = parts
         self._whole: Aggregate | None = None
         self.records = sum(part.records for part in parts)
         self.errors = sum(part.errors for part in parts)
@@ -101,7 +101,7 @@ class Merged:
     def aggregate(self) -> Aggregate:
         """All of it; not to be changed by whoever asks."""
         if self._whole is None:
-            self._whole = merged(self._kind, (part.aggregate for part in self._parts))
+            self._whole = merged(self._kind, (part.aggregate for part in self.parts))
         return self._whole
 
 

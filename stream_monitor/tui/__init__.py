@@ -8,7 +8,6 @@ app       keys, and when to draw again   raw                   the log behind a 
 from __future__ import annotations
 
 import gc
-import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -22,8 +21,6 @@ _SWITCH_S = 0.0005
 _GC = (50_000, 20, 20)
 """Python's search for unreachable cycles stops everything, 0.15 to 0.3 s over the rows of 2,000 series; what comes
 and goes here has none, so it is looked for more seldom."""
-_ESCAPE_MS = "25"
-"""How long an Esc may be the beginning of another key, whose bytes come at once; Textual waits 100 ms."""
 
 
 def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
@@ -31,7 +28,9 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
 
     Raises UsageError where there is no terminal.
     """
-    os.environ.setdefault("ESCDELAY", _ESCAPE_MS)  # Textual reads it when it is imported
+    from stream_monitor.tui.escape import hasten_escape
+
+    hasten_escape()
     from textual import constants
 
     in_browser = constants.DRIVER is not None  # textual-serve names its driver

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from textual import work
+from textual import events, work
 from textual.app import App, ComposeResult
 from textual.widgets import ContentSwitcher, Footer, Input
 
@@ -29,6 +29,8 @@ from stream_monitor.tui.pane import SORTS, TABS, Pane, pane_of
 from stream_monitor.tui.widget import Ribbon
 
 TICK_S = 0.1
+QUIET_S, HELD_UP_S = 0.15, 1.0
+"""After a key nothing is computed that was not asked for, so that its answer is drawn; but not for ever."""
 BUSY = 3.0
 """After a round that took long, this many times as long passes until the next."""
 
@@ -79,7 +81,7 @@ class Dashboard(App[int]):
         """The last board without a filter: what a wider one is drafted from."""
         self._orders = Orders()
         self._wanted, self._busy, self._was_version = True, False, -1
-        self._next_s = 0.0
+        self._next_s = self._touched_s = 0.0
         self._ticked_s = time.monotonic()
         self._said_s = -1
 
@@ -107,6 +109,12 @@ class Dashboard(App[int]):
         """Remember, and let go of the broker."""
         self._remember()
         self.feed.stop()
+
+    async def on_event(self, event: events.Event) -> None:
+        """Something is pressed: what runs meanwhile hurries."""
+        if isinstance(event, events.Key | events.MouseDown):
+            self._touched_s = time.monotonic()
+        await super().on_event(event)
 
     # --- When to draw -----------------------------------------------------------------------------
 
@@ -141,7 +149,8 @@ class Dashboard(App[int]):
             self.say()
         version = self.feed.version()
         has_changed = version != self._was_version or self.when.plays or self._is_partial
-        is_due = has_changed and now >= self._next_s and self.paused_ms is None
+        is_quiet = now - self._touched_s > QUIET_S or now - self._next_s > HELD_UP_S
+        is_due = has_changed and now >= self._next_s and is_quiet and self.paused_ms is None
         if (self._wanted or is_due) and not self._busy:
             self._was_version = version
             self._begin()
@@ -164,7 +173,9 @@ class Dashboard(App[int]):
         if source is not None and not self.inline:
             self.board = drafted(source, self._wish, self._orders)
             self.redraw()
-        self.want()
+            self.call_after_refresh(self.want)  # two threads would draw half as fast
+        else:
+            self.want()
 
     @property
     def _wish(self) -> Wish:
@@ -181,8 +192,8 @@ class Dashboard(App[int]):
 
     @work(thread=True, group="compute")
     def _compute_apart(self, wish: Wish) -> None:
-        began = time.thread_time()
-        board = compute(wish, self.feed, self._orders, lambda: self._wanted)
+        began, touched_s = time.thread_time(), self._touched_s
+        board = compute(wish, self.feed, self._orders, lambda: self._wanted or self._touched_s > touched_s)
         self.call_from_thread(self._apply, board, wish, time.thread_time() - began)
 
     def _apply(self, board: Board, wish: Wish, cost_s: float) -> None:
