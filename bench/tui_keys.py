@@ -31,6 +31,11 @@ class Key(NamedTuple):
     of: Callable[[Terminal], Seen]
 
 
+def anything(_: Terminal) -> Seen:
+    """It is not asked."""
+    return lambda _: True
+
+
 def shows(*words: str) -> Callable[[Terminal], Seen]:
     """All of these words."""
     return lambda _: lambda lines: all(any(word in line for line in lines) for word in words)
@@ -115,12 +120,12 @@ ROUND = (
     Key("tab Overview", "1", TABS["1"]),
     Key("a row down", "j", another_row),
     Key("a row up", "k", another_row),
+    Key("", "g", anything),
     Key("a page down", "\x1b[6~", another_row),
     Key("to the first row", "g", another_row),
     Key("sort", "s", other_order),
     Key("sort by the next", "s", other_order),
     Key("the other way round", "S", other_order),
-    Key("to its first row", "g", another_row),
     Key("help", "?", shows("the raw log records behind")),
     Key("esc from help", "\x1b", hides("the raw log records behind")),
     Key("filter: /", "/", shows("commas between alternatives")),
@@ -129,8 +134,10 @@ ROUND = (
     Key("esc from the filter", "\x1b", other_rows),
     Key("pause", "p", shows("‖ paused")),
     Key("go on", "p", shows("● live")),
-    Key("range: +", "+", range_is(r" 6 h .*step 1 h")),
-    Key("range: -", "-", range_is(r" 1 h .*step 1 min")),
+    Key("range: +", "+", range_is(r" 6 h ")),
+    Key("range: + and its data", "", range_is(r" 6 h .*step 1 h")),
+    Key("range: -", "-", range_is(r" 1 h ")),
+    Key("range: - and its data", "", range_is(r" 1 h .*step 1 min")),
     Key("range: w", "w", shows("any other: 90m")),
     Key("range: typed", "15m\r", range_is(r" 15 min .*step 1 min")),
     Key("range: + again", "+", range_is(r" 1 h .*step 1 min")),
@@ -139,6 +146,7 @@ ROUND = (
     Key("esc from the past", "\x1b", shows("● live")),
     Key("commands: :", ":", shows("Search for commands")),
     Key("esc from commands", "\x1b", hides("Search for commands")),
+    Key("", "g", anything),
     Key("charts: Tab", "\t", lambda t: lambda _: t.row_of(CURSOR[1]) is not None),
     Key("charts: ←", "\x1b[D", lambda t: lambda _: t.row_of(CURSOR[0]) is not None),
     Key("esc from charts", "\x1b", lambda t: lambda _: t.row_of(CURSOR[1]) is None),
@@ -158,13 +166,23 @@ Samples = dict[str, list[float]]
 
 
 def pressed(terminal: Terminal, keys: tuple[Key, ...], rng: random.Random) -> Iterator[tuple[str, float]]:
-    """Each key's name, and the seconds from its press to the piece of output with which its answer stood there."""
+    """Each key's name, and the seconds from its press to the piece of output with which its answer stood there.
+
+    Without keys: from the last press on. Without a name: only to come to a state that is known.
+    """
+    since = 0.0
     for key in keys:
-        terminal.look(rng.uniform(*PAUSE_S))
         try:
-            yield key.name, terminal.answer(key.keys, key.of(terminal), 20.0)
+            if key.keys:
+                terminal.look(rng.uniform(*PAUSE_S))
+                seen, since = key.of(terminal), time.monotonic()
+                took = terminal.answer(key.keys, seen, 20.0) if key.name else terminal.press(key.keys)
+            else:
+                took = terminal.until(key.of(terminal), 20.0, since)
         except (TimeoutError, AssertionError) as error:
             raise SystemExit(f"{key.name}: {error}") from None
+        if key.name and took is not None:
+            yield key.name, took
 
 
 def measure(terminal: Terminal, rounds: int, samples: Samples) -> None:

@@ -349,19 +349,27 @@ class Timeline(Line):
 class Total(Line):
     """Several series of a kind as one line."""
 
-    __slots__ = ("members",)
+    __slots__ = ("members", "newest_ms")
 
-    def __init__(self, kind: Kind, members: Sequence[Timeline] = ()) -> None:
+    def __init__(self, kind: Kind, members: Sequence[Timeline] = (), newest_ms: int = 0) -> None:
+        """`newest_ms`: start of the newest window; what is about as new is expected to change."""
         super().__init__(kind, ())
         self.members: list[Timeline] = list(members)
+        self.newest_ms = newest_ms
+
+    def touch(self, start_ms: int) -> None:
+        """A window of a member that begins there has changed."""
+        super().touch(start_ms)
+        self.newest_ms = max(self.newest_ms, start_ms)
 
     def _within(self, start_ms: int, step_ms: int, end_ms: int) -> Iterator[Part]:
-        """Of its members' steps; or of its own shorter steps, where no member has a row that long: of an hour that
-        is still open only the minutes that changed are put together again.
+        """Of its members' steps; or of its own shorter ones, while it changes and no member has a row that long:
+        of an hour that is still open only the minutes that changed are put together again.
         """
         limit_ms = None if end_ms == start_ms + step_ms else end_ms
         shorter_ms = SHORTER_MS.get(step_ms)
-        if limit_ms is None and shorter_ms is not None and not self._has_row(start_ms, step_ms):
+        changes = limit_ms is None and start_ms + TAIL * step_ms > self.newest_ms
+        if changes and shorter_ms is not None and not self._has_row(start_ms, step_ms):
             starts = range(start_ms, end_ms, shorter_ms)
             yield from (part for at in starts if (part := self.part(at, shorter_ms, None)) is not None)
             return

@@ -155,7 +155,7 @@ class Store:
                 is_picked = not query.picked or series in query.picked
                 if is_picked and matches(query.words, series[0], line.kind.entity(line.labels)):
                     members[series[0]].append(line)
-            self._chosen = (choice, {name: Total(self.kinds[name], some) for name, some in members.items()})
+            self._chosen = (choice, {n: Total(self.kinds[n], some, self.newest_ms) for n, some in members.items()})
         return self._chosen[1]
 
 

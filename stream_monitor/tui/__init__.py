@@ -18,7 +18,7 @@ from stream_monitor.settings import Settings
 
 _SWITCH_S = 0.0005
 """How soon a thread that works gives way: an app's loop asks for it many times while it answers one key."""
-_GC = (50_000, 20, 20)
+_GC = (10_000, 50, 50)
 """Python's search for unreachable cycles stops everything, 0.15 to 0.3 s over the rows of 2,000 series; what comes
 and goes here has none, so it is looked for more seldom."""
 

@@ -29,8 +29,12 @@ from stream_monitor.tui.pane import SORTS, TABS, Pane, pane_of
 from stream_monitor.tui.widget import Ribbon
 
 TICK_S = 0.1
+DRAW_S = 0.06
+"""Until a draft is drawn: two threads would take twice as long."""
 QUIET_S, HELD_UP_S = 0.15, 1.0
 """After a key nothing is computed that was not asked for, so that its answer is drawn; but not for ever."""
+PAUSE_S = 0.3
+"""Without a change for so long, the next one begins a burst of them."""
 BUSY = 3.0
 """After a round that took long, this many times as long passes until the next."""
 
@@ -81,7 +85,8 @@ class Dashboard(App[int]):
         """The last board without a filter: what a wider one is drafted from."""
         self._orders = Orders()
         self._wanted, self._busy, self._was_version = True, False, -1
-        self._next_s = self._touched_s = 0.0
+        self._seen_version, self._seen_s, self._soonest_s = -1, 0.0, 0.0
+        self._next_s = self._touched_s = self._begin_s = 0.0
         self._ticked_s = time.monotonic()
         self._said_s = -1
 
@@ -148,12 +153,21 @@ class Dashboard(App[int]):
             self._said_s = int(now)
             self.say()
         version = self.feed.version()
+        if version != self._seen_version:
+            self._came(now)
+            self._seen_version = version
         has_changed = version != self._was_version or self.when.plays or self._is_partial
         is_quiet = now - self._touched_s > QUIET_S or now - self._next_s > HELD_UP_S
         is_due = has_changed and now >= self._next_s and is_quiet and self.paused_ms is None
-        if (self._wanted or is_due) and not self._busy:
+        if ((self._wanted and now >= self._begin_s) or is_due) and not self._busy:
             self._was_version = version
             self._begin()
+
+    def _came(self, now: float) -> None:
+        """A change after a pause: what comes once a second is drawn when it has come, not up to a second later."""
+        if now - self._seen_s > PAUSE_S:
+            self._next_s = min(self._next_s, max(self._soonest_s, now + TICK_S))
+        self._seen_s = now
 
     @property
     def _is_partial(self) -> bool:
@@ -173,7 +187,8 @@ class Dashboard(App[int]):
         if source is not None and not self.inline:
             self.board = drafted(source, self._wish, self._orders)
             self.redraw()
-            self.call_after_refresh(self.want)  # two threads would draw half as fast
+            self._wanted, self._begin_s = True, time.monotonic() + DRAW_S
+            self.set_timer(DRAW_S * 1.1, self._tick)
         else:
             self.want()
 
@@ -200,7 +215,9 @@ class Dashboard(App[int]):
         self._busy = False
         if not self._is_up:
             return
-        self._next_s = time.monotonic() + max(self._memory.interval_s - TICK_S / 2, BUSY * cost_s)
+        now, self._soonest_s = time.monotonic(), time.monotonic() + BUSY * cost_s
+        self._soonest_s = max(self._soonest_s, now + self._memory.interval_s / 2)
+        self._next_s = max(self._soonest_s, now + self._memory.interval_s - TICK_S / 2)
         if not wish.words:
             self._whole = board
         if (wish.tab, wish.sort, wish.words) == (self.tab, self.sort, words_of(self.filter_text)):
