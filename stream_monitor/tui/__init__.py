@@ -7,10 +7,12 @@ app       keys, and when to draw again   raw                   the log behind a 
 
 from __future__ import annotations
 
+import codecs
 import gc
 import shlex
 import sys
 from collections.abc import Callable
+from typing import TextIO
 
 from stream_monitor.errors import UsageError
 from stream_monitor.feed import LiveFeed
@@ -36,6 +38,7 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
     in_browser = constants.DRIVER is not None  # textual-serve names its driver
     if not (in_browser or (sys.stdin.isatty() and sys.stdout.isatty())):
         raise UsageError("tui needs a terminal; for a browser there is tui --serve, for a file there is report")
+    _check_encoding(sys.__stderr__)  # it is what Textual writes to
     feed = LiveFeed(settings)
     feed.start()  # it reads while the rest is imported
     from stream_monitor.tui.app import MonitorApp
@@ -51,6 +54,14 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
         stopped=stopped,
     )
     return app.run() or 0
+
+
+def _check_encoding(stream: TextIO | None) -> None:
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    if codecs.lookup(encoding).name != "utf-8":
+        raise UsageError(
+            f"tui draws in UTF-8, and this terminal's locale says {encoding}; start it with LC_ALL=C.UTF-8"
+        )
 
 
 def serve(settings: Settings, host: str, port: int) -> int:

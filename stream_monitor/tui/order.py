@@ -31,15 +31,15 @@ class Orders:
             self._known, self._at = {}, {}
 
     def look(self, items: Sequence[Item], column: Column[Item], over: Over) -> bool:
-        """Find out the column's values until the time is over; says whether all are those of now."""
+        """Find out the column's values until the time is over; says whether all have had their turn."""
         order, known = column.order, self._known.setdefault(column, {})
         if order is None or not items:
             return True
         start = self._at.get(column, 0) % len(items)
         for place in range(start, start + len(items)):
             if over():
-                self._at[column] = place
-                return False
+                self._at[column] = place % len(items)
+                return place >= len(items)
             item = items[place % len(items)]
             known[item.key] = order(item)
         self._at[column] = 0

@@ -7,6 +7,7 @@ import os
 import pty
 import queue
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -43,19 +44,24 @@ class Terminal:
         self.began = time.monotonic()
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=_take_terminal,
-            env={**os.environ, **COLOURS, **environment},
+            env={**_outside(), **COLOURS, **environment},
         )  # fmt: skip
         os.close(slave)
-        threading.Thread(target=self._read, daemon=True).start()
+        self._is_closed = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
-        while True:
+        while not self._is_closed.is_set():
+            if not select.select([self._master], [], [], 0.2)[0]:
+                continue
             try:
                 piece = os.read(self._master, 1 << 16)
             except OSError:
-                return
+                break
             self.bytes += len(piece)
             self._pieces.put((time.monotonic(), piece))
+        os.close(self._master)
 
     def __enter__(self) -> Self:
         return self
@@ -86,7 +92,8 @@ class Terminal:
 
     def close(self) -> None:
         """The window is closed: the kernel says SIGHUP to what runs in it."""
-        os.close(self._master)
+        self._is_closed.set()
+        self._reader.join()
 
     def end(self, patience_s: float = 30.0) -> None:
         """End it, whatever it does."""
@@ -162,6 +169,11 @@ class Terminal:
 
     def _feed(self, piece: bytes) -> None:
         self._stream.feed(_ODD.sub(b"", piece))
+
+
+def _outside() -> dict[str, str]:
+    """The environment, without what says that the terminal has another size."""
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
 
 
 def _take_terminal() -> None:
