@@ -74,13 +74,6 @@ def test_suspended_and_resumed(start):
 
 
 @pytest.mark.screen
-def test_a_closed_window_leaves_no_process(start):
-    terminal = start()
-    terminal.close()
-    assert terminal.process.wait(PATIENCE_S) is not None
-
-
-@pytest.mark.screen
 @pytest.mark.parametrize("environment", [{"TERM": "dumb", "COLORTERM": ""}, {"NO_COLOR": "1"},
                                          {"XDG_STATE_HOME": "/proc/nowhere"}], ids=str)  # fmt: skip
 def test_it_starts_and_ends_in(start, environment):
