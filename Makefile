@@ -77,6 +77,10 @@ bench-steady: $(DEV) ## what steady traffic costs: the worker, the broker, every
 bench-tui: $(DEV)  ## the dashboard with 2,000 series that change every second
 	$(BIN)/python -m bench.tui
 
+.PHONY: bench-demo
+bench-demo: $(DEV) ## the dashboard beside the demo, in tmux (Debian's): from a log's produce() to the screen
+	$(BIN)/python -m bench.tui_demo
+
 bench-latency: $(DEV) ## from a log's produce to its provisional window
 	$(BIN)/python -m bench.latency
 

@@ -1,45 +1,45 @@
-"""The dashboard with 2,000 series that change every second: its cost, its answers to keys, its memory.
+"""The dashboard with 2,000 series that change every second: its start, its answers to keys, its cost, its memory.
 
     a producer ──live, each second; closed minutes──▶ Apache Kafka ──▶ stream-monitor tui, in a pseudo-terminal
 
-python -m bench.tui [--minutes 2] [--series 2000] [--sort p99]
+python -m bench.tui [--minutes 2] [--series 2000] [--rounds 10] [--samples FILE]
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
 import os
-import pty
 import random
-import re
-import select
-import statistics
-import struct
-import subprocess
-import sys
 import tempfile
-import termios
 import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 import psutil
 
 from bench.report import LOG
+from bench.tui_keys import Samples, keep, kept, measure, rows, table
 from stream_monitor import clients, topics, wire
 from stream_monitor.core.aggregate import Aggregate
 from stream_monitor.core.metric import Metric
-from stream_monitor.core.window import MINUTE_MS, window_start
+from stream_monitor.core.window import HOUR_MS, MINUTE_MS, window_start
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 from stream_monitor.testing import brokers
 from tests.lines import decode, fold_one
+from tests.tui.terminal import Terminal, tui
 
 RECORDS = 30
 """In a minute of a series."""
+SIZE = (120, 40)
+WARM_S = 10.0
+"""From the first rows to the first key."""
+ALERT = {
+    "v": 1, "rule": "bench-rule", "kind": "ml", "labels": {"service": "component-0002", "model_version": "part-2"},
+    "entity": "component-0002/part-2", "state": "firing", "severity": "warning", "value": 1, "summary": "one",
+}  # fmt: skip
 
 
 def series(count: int) -> list[tuple[str, tuple[str, str]]]:
@@ -63,7 +63,7 @@ def minutes() -> dict[str, list[Aggregate]]:
 
 
 class Load(threading.Thread):
-    """History of an hour at once; then every series once a second, and its minute when it closes."""
+    """History of an hour in minutes, of a day in hours; then every series each second, minutes as they close."""
 
     def __init__(self, settings: Settings, count: int) -> None:
         super().__init__(daemon=True)
@@ -73,10 +73,19 @@ class Load(threading.Thread):
         self._producer = clients.producer(settings, **{"linger.ms": 20, "queue.buffering.max.messages": 500_000})
 
     def fill(self) -> None:
-        """The closed minutes of the last hour."""
+        """The closed minutes of the last hour, the hours of the day before, an alert, the logs themselves."""
         now = window_start(time.time_ns() // 1_000_000)
-        for start in range(now - 60 * MINUTE_MS, now, MINUTE_MS):
+        hour = window_start(now, HOUR_MS)
+        for start in range(hour - 24 * HOUR_MS, hour, HOUR_MS):
+            self._send("metrics.1h", start, RECORDS, final=True, size_ms=HOUR_MS)
+        for start in range(min(hour, now - 60 * MINUTE_MS), now, MINUTE_MS):
             self._send("metrics.1m", start, RECORDS, final=True)
+            self._producer.flush()
+        alert = orjson.dumps(ALERT | {"since": wire.iso(now), "at": wire.iso(now)})
+        self._producer.produce(self._settings.topic("alerts"), alert, wire.alert_in(alert).key)
+        for kind, line in LOG.items():
+            for n in range(RECORDS):
+                self._producer.produce(self._settings.topic(f"logs.{kind}"), line % (now + n, 20.0), partition=0)
         self._producer.flush()
 
     def run(self) -> None:
@@ -94,11 +103,11 @@ class Load(threading.Thread):
             self.over.wait(max(0.0, due - time.monotonic()))
         self._producer.flush()
 
-    def _send(self, topic: str, start: int, records: int, *, final: bool) -> None:
+    def _send(self, topic: str, start: int, records: int, *, final: bool, size_ms: int = MINUTE_MS) -> None:
         name = self._settings.topic(topic)
         values = {
             kind: wire.metric_value(
-                Metric(KINDS[kind], ("@0", "@1"), start, MINUTE_MS, final, made[records - 1]), "t"
+                Metric(KINDS[kind], ("@0", "@1"), start, size_ms, final, made[records - 1]), "t"
             )
             for kind, made in self._made.items()
         }
@@ -111,133 +120,57 @@ class Load(threading.Thread):
         self._producer.poll(0)
 
 
-class Terminal:
-    """A pseudo-terminal with the dashboard in it."""
-
-    def __init__(self, settings: Settings, folder: Path, size: tuple[int, int]) -> None:
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
-        environment = {
-            **os.environ,
-            "XDG_STATE_HOME": str(folder),
-            "TERM": "xterm-256color",
-            "COLORTERM": "truecolor",
-        }
-        command = [
-            sys.executable,
-            "-m",
-            "stream_monitor",
-            "tui",
-            "--broker",
-            settings.broker,
-            "--prefix",
-            settings.prefix,
-        ]
-        self.began = time.monotonic()
-        self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
-        )
-        os.close(slave)
-        self.bytes = 0
-
-    def read(self, seconds: float, until: re.Pattern[bytes] | None = None) -> float | None:
-        """Read what is drawn; how long it took until something matched, None if nothing did."""
-        began, seen = time.monotonic(), b""
-        while (left := began + seconds - time.monotonic()) > 0:
-            if select.select([self._master], [], [], left)[0]:
-                drawn = os.read(self._master, 1 << 16)
-                self.bytes += len(drawn)
-                seen = (seen + drawn)[-200_000:]
-                if until is not None and until.search(seen):
-                    return time.monotonic() - began
-        return None
-
-    def press(self, key: bytes) -> None:
-        """Type."""
-        os.write(self._master, key)
-
-    def end(self) -> None:
-        """q, and wait; it is read until the end, or the app could not write its last screen."""
-        self.press(b"q")
-        for _ in range(10):
-            if self.process.poll() is not None:
-                return
-            self.read_some(1)
-        self.process.kill()
-        self.process.wait(10)
-
-    def read_some(self, seconds: float) -> None:
-        """Read; the other end may be closed."""
-        with contextlib.suppress(OSError):
-            self.read(seconds)
-
-
-KEYS = (
-    ("a row down", b"j", rb"48;2;40;64;92"),
-    ("another tab", b"3", rb"lag over time"),
-    ("and back", b"1", rb"share of activity"),
-    ("help", b"?", rb"the raw log records"),
-    ("and back ", b"\x1b", rb"share of activity|48;2;40;64;92"),
-)
-"""What it is called, what is typed, what is drawn then (a colour: the cursor's)."""
-
-
-def key_times(terminal: Terminal, times: int) -> dict[str, list[float]]:
-    """From a key to what it draws, at any moment between two refreshes."""
-    found: dict[str, list[float]] = {}
-    rng = random.Random(2)
-    for _ in range(times):
-        for name, key, drawn in KEYS:
-            terminal.read(rng.uniform(0.3, 1.3))
-            terminal.press(key)
-            took = terminal.read(3, re.compile(drawn))
-            found.setdefault(name, []).append(3.0 if took is None else took)
-    return found
-
-
 def watch(terminal: Terminal, seconds: float) -> tuple[float, list[float]]:
     """(share of a core, resident megabytes each ten seconds)."""
     process = psutil.Process(terminal.process.pid)
     before, began = process.cpu_times(), time.monotonic()
-    memory = []
+    memory = [process.memory_info().rss / 1e6]
     while (elapsed := time.monotonic() - began) < seconds:
-        terminal.read(min(10.0, seconds - elapsed))
+        terminal.look(min(10.0, seconds - elapsed))
         memory.append(process.memory_info().rss / 1e6)
     after = process.cpu_times()
     return (after.user + after.system - before.user - before.system) / (time.monotonic() - began), memory
 
 
+def run(settings: Settings, asked: argparse.Namespace, samples: Samples) -> None:
+    """One dashboard from its start to its end."""
+    command = tui("--broker", settings.broker, "--prefix", settings.prefix)
+    with tempfile.TemporaryDirectory() as folder, Terminal(command, SIZE, XDG_STATE_HOME=folder) as terminal:
+        first = terminal.until(lambda lines: bool(rows(lines)), 60, terminal.began)
+        samples.setdefault("start: rows on the screen", []).append(first)
+        terminal.look(WARM_S)
+        measure(terminal, asked.rounds, samples)
+        if asked.minutes:
+            share, memory = watch(terminal, asked.minutes * 60)
+            print(f"{share * 100:.0f} % of a core over {asked.minutes:g} min; {terminal.bytes / 1e6:.1f} MB drawn")
+            print("resident MB: " + " ".join(f"{mb:.0f}" for mb in memory[:: max(1, len(memory) // 30)]))
+        terminal.press("q")
+        terminal.process.wait(30)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--minutes", type=float, default=2.0, help="without keys, for cost and memory")
     parser.add_argument("--series", type=int, default=2000)
-    parser.add_argument("--keys", type=int, default=30)
-    parser.add_argument("--sort", type=int, default=0, help="how often s is pressed first")
+    parser.add_argument("--starts", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=10, help="of all keys, for each start")
+    parser.add_argument("--samples", type=Path, help="a file that several runs add to")
     asked = parser.parse_args()
-    with brokers.kafka() as address, tempfile.TemporaryDirectory() as folder:
+    samples = kept(asked.samples)
+    print(f"{datetime.now(UTC):%F %H:%M} {asked.series} series, load {os.getloadavg()[0]:.1f}", flush=True)
+    with brokers.kafka() as address:
         settings = Settings(broker=address, prefix="tuibench")
         topics.apply(settings, replication_factor=1)
         load = Load(settings, asked.series)
         load.fill()
         load.start()
-        terminal = Terminal(settings, Path(folder), (120, 40))
-        first = terminal.read(60, re.compile(rb"component-0"))
-        print(f"{datetime.now(UTC):%F %H:%M} {asked.series} series on the screen {first or 60:.2f} s after start")
-        terminal.read(20)
-        for _ in range(asked.sort):
-            terminal.press(b"s")
-            terminal.read(0.5)
-        for name, took in key_times(terminal, asked.keys).items():
-            took.sort()
-            print(f"  {name}: median {statistics.median(took) * 1000:.0f} ms, "
-                  f"p95 {took[int(len(took) * 0.95)] * 1000:.0f} ms, most {took[-1] * 1000:.0f} ms")  # fmt: skip
-        share, memory = watch(terminal, asked.minutes * 60)
-        print(f"{share * 100:.0f} % of a core over {asked.minutes:g} min; {terminal.bytes / 1e6:.1f} MB drawn; "
-              f"producer late by at most {load.late_s:.2f} s")  # fmt: skip
-        print("resident MB: " + " ".join(f"{mb:.0f}" for mb in memory[:: max(1, len(memory) // 30)]))
-        terminal.end()
+        for _ in range(asked.starts):
+            run(settings, asked, samples)
         load.over.set()
         load.join()
+    print(f"producer late by at most {load.late_s:.2f} s; times in ms")
+    print(table(samples))
+    keep(asked.samples, samples)
 
 
 if __name__ == "__main__":

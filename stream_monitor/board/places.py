@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from stream_monitor.board.item import Item, Place, places_of
 from stream_monitor.core.timeline import LineView
@@ -11,11 +11,14 @@ from stream_monitor.core.view import View
 _MOST_LOGS = 500
 
 
-def logs_of(items: Iterable[Item]) -> list[Place]:
-    """The log records that the range's windows point to, latest first: errors, and the slowest of each series."""
+def logs_of(items: Iterable[Item], over: Callable[[], bool] = lambda: False) -> list[Place]:
+    """The log records that the range's windows point to, latest first: errors, and the slowest of each series.
+
+    Of the series with most errors at least, where the time is `over` before all are looked at.
+    """
     found: dict[tuple[str, int, int], Place] = {}
     for item in sorted(items, key=lambda item: -item.line.sums.errors):
-        if len(found) >= _MOST_LOGS:
+        if len(found) >= _MOST_LOGS or (found and over()):
             break
         if not item.view.is_counted(item.line):
             continue

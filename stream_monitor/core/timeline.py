@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 from stream_monitor.core.aggregate import Aggregate, merged, reported
@@ -25,6 +26,9 @@ STEPS_MS = (MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS, HOUR_MS, 6 * HOUR_MS, DAY_
 
 TAIL = 2
 """Steps at a range's end that are expected to change."""
+
+SHORTER_MS = dict(pairwise(reversed(STEPS_MS)))
+"""Of each step the one that it is put together of."""
 
 _NEXT_MS = {DAY_MS: HOUR_MS, HOUR_MS: MINUTE_MS}
 
@@ -76,11 +80,11 @@ class Row(Part, Protocol):
 class Merged:
     """Several parts as one. The aggregate is made at the first question."""
 
-    __slots__ = ("_kind", "_parts", "_whole", "errors", "last_ms", "of", "records", "volume")
+    __slots__ = ("_kind", "_whole", "errors", "last_ms", "of", "parts", "records", "volume")
 
     def __init__(self, kind: Kind, parts: Sequence[Part]) -> None:
         self._kind = kind
-        self._parts = parts
+        self.parts = parts
         self._whole: Aggregate | None = None
         self.records = sum(part.records for part in parts)
         self.errors = sum(part.errors for part in parts)
@@ -97,7 +101,7 @@ class Merged:
     def aggregate(self) -> Aggregate:
         """All of it; not to be changed by whoever asks."""
         if self._whole is None:
-            self._whole = merged(self._kind, (part.aggregate for part in self._parts))
+            self._whole = merged(self._kind, (part.aggregate for part in self.parts))
         return self._whole
 
 
@@ -350,15 +354,34 @@ class Timeline(Line):
 class Total(Line):
     """Several series of a kind as one line."""
 
-    __slots__ = ("members",)
+    __slots__ = ("members", "newest_ms")
 
-    def __init__(self, kind: Kind, members: Sequence[Timeline] = ()) -> None:
+    def __init__(self, kind: Kind, members: Sequence[Timeline] = (), newest_ms: int = 0) -> None:
+        """`newest_ms`: start of the newest window; what is about as new is expected to change."""
         super().__init__(kind, ())
         self.members: list[Timeline] = list(members)
+        self.newest_ms = newest_ms
+
+    def touch(self, start_ms: int) -> None:
+        """A window of a member that begins there has changed."""
+        super().touch(start_ms)
+        self.newest_ms = max(self.newest_ms, start_ms)
 
     def _within(self, start_ms: int, step_ms: int, end_ms: int) -> Iterator[Part]:
+        """Of its members' steps; or of its own shorter ones, while it changes and no member has a row that long:
+        of an hour that is still open only the minutes that changed are put together again.
+        """
         limit_ms = None if end_ms == start_ms + step_ms else end_ms
+        shorter_ms = SHORTER_MS.get(step_ms)
+        changes = limit_ms is None and start_ms + TAIL * step_ms > self.newest_ms
+        if changes and shorter_ms is not None and not self._has_row(start_ms, step_ms):
+            starts = range(start_ms, end_ms, shorter_ms)
+            yield from (part for at in starts if (part := self.part(at, shorter_ms, None)) is not None)
+            return
         for member in self.members:
             part = member.part(start_ms, step_ms, limit_ms)
             if part is not None:
                 yield part
+
+    def _has_row(self, start_ms: int, size_ms: int) -> bool:
+        return size_ms in SIZES_MS and any(start_ms in member.rows[size_ms] for member in self.members)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from stream_monitor.core.timeline import SHORTER_MS, TAIL
 from stream_monitor.core.view import Query
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
 from stream_monitor.feed.reader import Reader
@@ -36,10 +37,14 @@ def base_size(step_ms: int) -> int:
 
 
 def starts_of(queries: Iterable[Query]) -> dict[int, int]:
-    """By the length of a step: where the first one begins that is asked for."""
+    """By the length of a step: where the first one begins that is asked for, or that an open step is made of."""
     found: dict[int, int] = {}
     for query in queries:
-        found[query.step_ms] = min(query.from_ms, found.get(query.step_ms, query.from_ms))
+        first, step_ms = query.from_ms, query.step_ms
+        open_ms = max(first, query.starts[-1] - (TAIL - 1) * step_ms)
+        while step_ms:
+            found[step_ms] = min(first, found.get(step_ms, first))
+            first, step_ms = open_ms, SHORTER_MS.get(step_ms, 0)
     return found
 
 

@@ -23,6 +23,7 @@ from stream_monitor.core.view import Query, View
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS
 from stream_monitor.errors import MonitorError, StoppedError, TopicMissingError
 from stream_monitor.feed.fill import LIVE, TOPIC, Fill, PastFill
+from stream_monitor.feed.memory import give_back
 from stream_monitor.feed.raw import Excerpt, read_around
 from stream_monitor.feed.reader import Batch, Reader
 from stream_monitor.feed.state import FeedState, Phase, skew
@@ -271,6 +272,7 @@ class LiveFeed:
             if now - tidied > _TIDY_S:
                 assert self._fill is not None
                 self._fill.forget(self._wanted_queries, self.now_ms())
+                give_back()
                 tidied = now
 
     def _probe(self, reader: Reader, failed: int) -> int:

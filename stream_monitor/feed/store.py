@@ -9,7 +9,7 @@ from typing import Any
 from stream_monitor import wire
 from stream_monitor.core.metric import SeriesId
 from stream_monitor.core.record import Kind
-from stream_monitor.core.timeline import LineView, Timeline, Total
+from stream_monitor.core.timeline import LineView, Merged, Part, Timeline, Total
 from stream_monitor.core.view import Query, View, matches
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
 from stream_monitor.feed.row import row_from
@@ -155,7 +155,7 @@ class Store:
                 is_picked = not query.picked or series in query.picked
                 if is_picked and matches(query.words, series[0], line.kind.entity(line.labels)):
                     members[series[0]].append(line)
-            self._chosen = (choice, {name: Total(self.kinds[name], some) for name, some in members.items()})
+            self._chosen = (choice, {n: Total(self.kinds[n], some, self.newest_ms) for n, some in members.items()})
         return self._chosen[1]
 
 
@@ -164,5 +164,14 @@ def warm(lines: Iterable[LineView]) -> Iterator[None]:
     for parts in zip(*(reversed(line.parts) for line in lines), strict=True):
         for part in parts:
             if part is not None:
-                _ = part.aggregate
-                yield
+                yield from _warm(part)
+
+
+def _warm(part: Part) -> Iterator[None]:
+    """What it is made of first, so that one who breaks off has not worked for nothing."""
+    if isinstance(part, Merged) and not part.is_ready:
+        for inner in part.parts:
+            if isinstance(inner, Merged):
+                yield from _warm(inner)
+    _ = part.aggregate
+    yield

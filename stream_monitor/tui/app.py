@@ -22,8 +22,9 @@ from stream_monitor.board.places import places_in
 from stream_monitor.board.when import INTERVALS_S, RANGES_MS, length_of, moment_of
 from stream_monitor.board.words import length, moment
 from stream_monitor.errors import MonitorError
-from stream_monitor.tui.ask import Ask, Help
+from stream_monitor.tui.ask import Ask, Commands, Help
 from stream_monitor.tui.dashboard import Dashboard
+from stream_monitor.tui.memory import saved
 from stream_monitor.tui.palette import DARK, LIGHT
 from stream_monitor.tui.pane import TABS, TITLES, AlertsPane, KindPane, LogsPane, columns_of
 from stream_monitor.tui.raw import RawScreen, described, pretty
@@ -61,6 +62,7 @@ class MonitorApp(Dashboard):
         Binding("d", "dark", show=False),
         Binding("x", "clear", show=False),
         Binding("escape", "back", show=False),
+        Binding("ctrl+z", "suspend_process", show=False),
     ]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
@@ -75,8 +77,7 @@ class MonitorApp(Dashboard):
         self.tab, self.cursor = tab, None
         self.query_one("#panes", ContentSwitcher).current = tab
         self.pane.table.focus()
-        self.say()
-        self.want()
+        self.draft()
 
     def action_help(self) -> None:
         """All keys."""
@@ -177,7 +178,7 @@ class MonitorApp(Dashboard):
         """Filter as it is typed."""
         if event.input.id == "filter" and event.value != self.filter_text:
             self.filter_text, self.cursor = event.value, None
-            self.want()
+            self.draft()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """The filter stays; back to the rows."""
@@ -198,7 +199,7 @@ class MonitorApp(Dashboard):
         self.query_one("#filter", Input).display = False
         self.filter_text, self.picked = "", frozenset()
         self.pane.table.focus()
-        self.want()
+        self.draft()
 
     async def action_back(self) -> None:
         """One thing less: the typing, the chart's cursor, the filter, the past."""
@@ -222,7 +223,7 @@ class MonitorApp(Dashboard):
             self.sort = (column.name, column.falling)
         else:
             self.sort = (name, not falling)
-        self.want()
+        self.draft()
 
     def on_table_sorted(self, event: Table.Sorted) -> None:
         """A title was clicked."""
@@ -230,7 +231,7 @@ class MonitorApp(Dashboard):
         column = next((c for c in columns_of(self.tab) if c.name == event.column), None)
         if column is not None and column.order is not None:
             self.sort = (name, not falling) if name == event.column else (event.column, column.falling)
-            self.want()
+            self.draft()
 
     def on_table_moved(self, event: Table.Moved) -> None:
         """What stands beside the table is of the row under the cursor."""
@@ -322,11 +323,19 @@ class MonitorApp(Dashboard):
         rows: Any = {"alerts": self.board.alerts, "logs": self.board.logs}.get(self.tab, self.board.shown)
         columns = {"alerts": export.ALERTS, "logs": export.LOGS}.get(self.tab, export.SERIES)
         text = export.csv_of(rows, columns)
-        self.deliver_text(
-            io.StringIO(text), save_directory=self.folder, save_filename=f"{name}.csv", mime_type="text/csv"
+        files = {f"{name}.csv": (text, "text/csv"), f"{name}.svg": (self.export_screenshot(), "image/svg+xml")}
+        for file, (content, mime) in files.items():
+            if self.is_web:
+                self.deliver_text(io.StringIO(content), save_filename=file, mime_type=mime)
+            elif (why := saved(self.folder / file, content)) is not None:
+                self.notify(
+                    f"{file} in {self.folder}: {why}", title="not exported", severity="error", markup=False
+                )
+                return
+        where = "" if self.is_web else f", in {self.folder}"
+        self.notify(
+            f"{len(rows)} rows in {name}.csv, the screen in {name}.svg{where}", title="exported", markup=False
         )
-        self.deliver_screenshot(f"{name}.svg", str(self.folder))
-        self.notify(f"{len(rows)} rows in {name}.csv, the screen in {name}.svg", title="exported", markup=False)
 
     def action_copy(self) -> None:
         """The row under the cursor."""
@@ -342,6 +351,11 @@ class MonitorApp(Dashboard):
             return
         self.copy_to_clipboard(text)
         self.notify("the row is on the clipboard", timeout=2, markup=False)
+
+    def action_command_palette(self) -> None:
+        """All commands."""
+        if not isinstance(self.screen, Commands):
+            self.push_screen(Commands(id="--command-palette"))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002  (Textual's)
         """What : and Ctrl+P offer."""

@@ -16,7 +16,7 @@ from rich.style import Style
 
 from stream_monitor.board.words import DASH
 from stream_monitor.tui.canvas import EIGHTHS, Canvas, Line, bar, runs, squeeze
-from stream_monitor.tui.drawing import Axis, Bands, Bars, Curve, Drawing, Lines, Shares, Stack, Values
+from stream_monitor.tui.drawing import NO_DATA, Axis, Bands, Bars, Curve, Drawing, Lines, Shares, Stack, Values
 from stream_monitor.tui.palette import Palette
 from stream_monitor.tui.text import clean, fit
 
@@ -30,7 +30,7 @@ def draw(drawing: Drawing, width: int, height: int, palette: Palette, cursor: in
     elif isinstance(drawing, Stack):
         lines = _stack(drawing, width, height, palette, cursor)
     elif not _has_data(drawing):
-        lines = _nothing(width, height, palette)
+        lines = _nothing(width, height, palette, drawing.empty if isinstance(drawing, Bands) else NO_DATA)
     else:
         lines = _plotted(drawing, width, height, palette, cursor)
     lines = [Segment.adjust_line_length(line, width) for line in lines[:height]]
@@ -63,10 +63,9 @@ def _has_data(drawing: Lines | Bands | Bars) -> bool:
     return any(value is not None for value in drawing.values)
 
 
-def _nothing(width: int, height: int, palette: Palette) -> list[Line]:
+def _nothing(width: int, height: int, palette: Palette, said: str = NO_DATA) -> list[Line]:
     blank = [Segment(" " * width)]
-    said = [Segment(fit("no data in this range".center(width), width), palette.dim)]
-    return [blank] * ((height - 1) // 2) + [said]
+    return [blank] * ((height - 1) // 2) + [[Segment(fit(said.center(width), width), palette.dim)]]
 
 
 def _top(drawing: Lines | Bands | Bars) -> float:

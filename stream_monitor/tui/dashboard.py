@@ -6,11 +6,12 @@ keys ─────────────▲
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from textual import work
+from textual import events, work
 from textual.app import App, ComposeResult
 from textual.widgets import ContentSwitcher, Footer, Input
 
@@ -20,13 +21,20 @@ from stream_monitor.core.view import words_of
 from stream_monitor.feed import Feed
 from stream_monitor.tui import banner
 from stream_monitor.tui.board import Board
-from stream_monitor.tui.compute import Wish, compute
+from stream_monitor.tui.compute import Wish, compute, drafted
 from stream_monitor.tui.memory import Memory, recall, remember
+from stream_monitor.tui.order import Orders
 from stream_monitor.tui.palette import DARK, LIGHT, Palette, dimmed, palette_of
 from stream_monitor.tui.pane import SORTS, TABS, Pane, pane_of
 from stream_monitor.tui.widget import Ribbon
 
 TICK_S = 0.1
+DRAW_S = 0.06
+"""Until a draft is drawn: two threads would take twice as long."""
+QUIET_S, HELD_UP_S = 0.15, 1.0
+"""After a key nothing is computed that was not asked for, so that its answer is drawn; but not for ever."""
+PAUSE_S = 0.3
+"""Without a change for so long, the next one begins a burst of them."""
 BUSY = 3.0
 """After a round that took long, this many times as long passes until the next."""
 
@@ -71,19 +79,22 @@ class Dashboard(App[int]):
         self.board: Board | None = None
         self.cursor: int | None = None
         self._stopped = stopped
+        self._ribbons = [Ribbon(id=name) for name in ("top", "tabs", "banner")]
+        self._panes = {name: pane_of(name) for name in TABS}
+        self._whole: Board | None = None
+        """The last board without a filter: what a wider one is drafted from."""
+        self._orders = Orders()
         self._wanted, self._busy, self._was_version = True, False, -1
-        self._next_s = 0.0
+        self._seen_version, self._seen_s, self._soonest_s = -1, 0.0, 0.0
+        self._next_s = self._touched_s = self._begin_s = 0.0
         self._ticked_s = time.monotonic()
         self._said_s = -1
 
     def compose(self) -> ComposeResult:
         """Laid out like the screen."""
-        yield Ribbon(id="top")
-        yield Ribbon(id="tabs")
-        yield Ribbon(id="banner")
+        yield from self._ribbons
         with ContentSwitcher(initial=self.tab, id="panes"):
-            for name in TABS:
-                yield pane_of(name)
+            yield from self._panes.values()
         yield Input(placeholder="words; commas between alternatives; kafka: is a kind", id="filter")
         yield Footer(show_command_palette=False, compact=True)
 
@@ -104,12 +115,18 @@ class Dashboard(App[int]):
         self._remember()
         self.feed.stop()
 
+    async def on_event(self, event: events.Event) -> None:
+        """Something is pressed: what runs meanwhile hurries."""
+        if isinstance(event, events.Key | events.MouseDown):
+            self._touched_s = time.monotonic()
+        await super().on_event(event)
+
     # --- When to draw -----------------------------------------------------------------------------
 
     @property
     def pane(self) -> Pane:
         """The tab that is shown."""
-        return self.query_one(f"#{self.tab}", Pane)
+        return self._panes[self.tab]
 
     @property
     def palette(self) -> Palette:
@@ -120,7 +137,7 @@ class Dashboard(App[int]):
     @property
     def _is_up(self) -> bool:
         """It is not on its way out: a timer or a thread may come too late."""
-        return self.is_running and bool(self.query("#top"))
+        return self.is_running and self._ribbons[0].is_attached
 
     def _tick(self) -> None:
         if self._stopped():
@@ -136,48 +153,78 @@ class Dashboard(App[int]):
             self._said_s = int(now)
             self.say()
         version = self.feed.version()
-        has_changed = (
-            version != self._was_version or self.when.plays or (self.paused_ms is None and self._is_partial)
-        )
-        is_due = has_changed and now >= self._next_s and self.paused_ms is None
-        if (self._wanted or is_due) and not self._busy:
+        if version != self._seen_version:
+            self._came(now)
+            self._seen_version = version
+        has_changed = version != self._was_version or self.when.plays or self._is_partial
+        is_quiet = now - self._touched_s > QUIET_S or now - self._next_s > HELD_UP_S
+        is_due = has_changed and now >= self._next_s and is_quiet and self.paused_ms is None
+        if ((self._wanted and now >= self._begin_s) or is_due) and not self._busy:
             self._was_version = version
             self._begin()
+
+    def _came(self, now: float) -> None:
+        """A change after a pause: what comes once a second is drawn when it has come, not up to a second later."""
+        if now - self._seen_s > PAUSE_S:
+            self._next_s = min(self._next_s, max(self._soonest_s, now + TICK_S))
+        self._seen_s = now
 
     @property
     def _is_partial(self) -> bool:
         return self.board is not None and not (self.board.view.complete and self.board.is_warm)
 
     def want(self) -> None:
-        """Draw again as soon as it can be."""
+        """Draw again as soon as it can be: what runs hurries, and what is there is drawn at once."""
         self._wanted = True
-        if self.inline and self.is_running:
+        self.say()
+        if self.is_running and not self._busy:
             self._tick()
+
+    def draft(self) -> None:
+        """Draw what can be drawn of another tab, order or filter without asking the feed; then compute it."""
+        same = (b for b in (self._whole, self.board) if b is not None and b.when == self.when)
+        source = next(same, None)
+        if source is not None and not self.inline:
+            self.board = drafted(source, self._wish, self._orders)
+            self.redraw()
+            self._wanted, self._begin_s = True, time.monotonic() + DRAW_S
+            self.set_timer(DRAW_S * 1.1, self._tick)
+        else:
+            self.want()
+
+    @property
+    def _wish(self) -> Wish:
+        words = words_of(self.filter_text)
+        return Wish(self.when, self.tab, self.sort, words, self.picked, self._known, self.pane.table.sight)
 
     def _begin(self) -> None:
         self._wanted, self._busy = False, True
-        wish = Wish(self.when, self.tab, self.sort, words_of(self.filter_text), self.picked, self._known)
+        wish = self._wish
         if self.inline:
-            self._apply(compute(wish, self.feed), wish, 0.0)
+            self._apply(compute(wish, self.feed, self._orders, patience=math.inf), wish, 0.0)
         else:
             self._compute_apart(wish)
 
     @work(thread=True, group="compute")
     def _compute_apart(self, wish: Wish) -> None:
-        began = time.thread_time()
-        board = compute(wish, self.feed)
+        began, touched_s = time.thread_time(), self._touched_s
+        board = compute(wish, self.feed, self._orders, lambda: self._wanted or self._touched_s > touched_s)
         self.call_from_thread(self._apply, board, wish, time.thread_time() - began)
 
     def _apply(self, board: Board, wish: Wish, cost_s: float) -> None:
         self._busy = False
         if not self._is_up:
             return
-        self._next_s = time.monotonic() + max(self._memory.interval_s - TICK_S / 2, BUSY * cost_s)
-        if wish.tab != self.tab:
-            self._wanted = True
-            return
-        self.board = board
-        self.redraw()
+        now, self._soonest_s = time.monotonic(), time.monotonic() + BUSY * cost_s
+        self._soonest_s = max(self._soonest_s, now + self._memory.interval_s / 2)
+        self._next_s = max(self._soonest_s, now + self._memory.interval_s - TICK_S / 2)
+        if not wish.words:
+            self._whole = board
+        if (wish.tab, wish.sort, wish.words) == (self.tab, self.sort, words_of(self.filter_text)):
+            self.board = board
+            self.redraw()
+        if self._wanted:
+            self._tick()
 
     def redraw(self) -> None:
         """Draw the board that is there."""
@@ -196,12 +243,12 @@ class Dashboard(App[int]):
             self._place, state, self.board, self.when, now, self._memory.interval_s, palette,
             is_paused=self.paused_ms is not None,
         )  # fmt: skip
-        self.query_one("#top", Ribbon).show(top)
-        self.query_one("#tabs", Ribbon).show(banner.tab_line(self.tab, self.board, self.filter_text, palette))
+        self._ribbons[0].show(top)
+        self._ribbons[1].show(banner.tab_line(self.tab, self.board, self.filter_text, palette))
         lines = banner.banners(
             state, self.board, self.when, now, self._place, palette, paused_ms=self.paused_ms
         )  # fmt: skip
-        ribbon = self.query_one("#banner", Ribbon)
+        ribbon = self._ribbons[2]
         ribbon.display = bool(lines)
         ribbon.show(*lines)
 

@@ -10,6 +10,8 @@ from rich.style import Style
 Values = Sequence[float | None]
 Format = Callable[[float | None], str]
 
+NO_DATA = "no data in this range"
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -53,6 +55,7 @@ class Bands:
     values: Sequence[tuple[float, float, float] | None]
     axis: Axis
     show: Format
+    empty: str = NO_DATA
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from platformdirs import user_state_path
 
+from stream_monitor.board.when import INTERVALS_S, LEAST_MS, MOST_MS
 from stream_monitor.core.window import HOUR_MS
 from stream_monitor.tui.palette import DARK
 
@@ -36,9 +37,18 @@ def recall(path: Path | None) -> Memory:
     if path is None:
         return Memory()
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Memory)
+        return _bounded(msgspec.json.decode(path.read_bytes(), type=Memory))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return Memory()
+
+
+def _bounded(memory: Memory) -> Memory:
+    """What the dashboard itself could have written, whoever has written it."""
+    memory.length_ms = min(MOST_MS, max(LEAST_MS, memory.length_ms))
+    if memory.interval_s not in INTERVALS_S:
+        memory.interval_s = INTERVALS_S[0]
+    memory.charts = 1 if memory.charts == 1 else 0
+    return memory
 
 
 def remember(path: Path | None, memory: Memory) -> None:
@@ -50,3 +60,14 @@ def remember(path: Path | None, memory: Memory) -> None:
         beside = path.with_name(f"{path.name}.{os.getpid()}")
         beside.write_bytes(msgspec.json.format(msgspec.json.encode(memory), indent=1))
         beside.replace(path)
+
+
+def saved(path: Path, content: str) -> str | None:
+    """Write a file, all or nothing; returns what is wrong, None if nothing is."""
+    try:
+        path.write_text(content, encoding="utf-8", newline="")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        return error.strerror or str(error)
+    return None

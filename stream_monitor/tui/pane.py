@@ -82,8 +82,10 @@ class OverviewPane(Pane):
     def show(self, board: Board, palette: Palette, cursor: int | None, *, is_dimmed: bool) -> None:
         """Draw."""
         self.query_one(Cards).show(board.cards, palette)
-        for panel, chart in zip(self.panels, overview_charts(board.view, board.items, palette), strict=True):
-            panel.show(chart, palette, cursor)
+        if board.figures is not None:
+            charts = overview_charts(board.view, board.figures, palette, is_warm=board.is_warm)
+            for panel, chart in zip(self.panels, charts, strict=True):
+                panel.show(chart, palette, cursor)
         self.table.show(board.shown, palette, is_dimmed=is_dimmed)
 
 

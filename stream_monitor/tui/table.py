@@ -118,6 +118,12 @@ class Table(ScrollView, Generic[Item], can_focus=True):
         """The one under the cursor."""
         return self.items[self._at] if self.items else None
 
+    @property
+    def sight(self) -> tuple[int, int]:
+        """The rows that are in sight, and a screenful before and behind: from, to."""
+        first, height = int(self.scroll_offset.y), max(20, self.size.height)
+        return max(0, first - height), first + 2 * height
+
     def layout_for(self, width: int) -> list[tuple[Column[Item], int]]:
         """The columns that fit, with their widths."""
         chosen = sorted(self.columns, key=lambda column: column.need)

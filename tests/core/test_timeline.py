@@ -120,6 +120,30 @@ def test_what_was_asked_before_changes_no_answer(minutes, step_ms, data):
         assert found[0].whole == found[1].whole == found[2].whole
 
 
+@given(minutes_of_days, minutes_of_days, st.sampled_from(STEPS_MS), st.booleans(), st.booleans())
+def test_a_total_is_its_members_whichever_of_them_have_hours(some, others, step_ms, with_hours, with_days):
+    """Steps that still change are put together of shorter ones; it shows in no number."""
+    rolled = [*(rollup(some, HOUR_MS) if with_hours else []), *(rollup(some, DAY_MS) if with_days else [])]
+    members = [line_of(*some, *rolled), line_of(*others)]
+    for newest in (0, max(row.start_ms for row in (*some, *others))):
+        view = Total(ML, members, newest).over(Range(BASE, BASE + 2 * DAY_MS), step_ms, live=True)
+        assert view.sums.records == sum(row.records for row in (*some, *others))
+        assert view.whole == merged(ML, [row.whole for row in (*some, *others)])
+
+
+def test_of_an_open_hour_only_the_minutes_that_changed_are_put_together_again():
+    rows = [[minute(n, 1.0) for n in range(50)] for _ in range(20)]
+    lines = [line_of(*some) for some in rows]
+    total = Total(ML, lines, BASE + 49 * MINUTE_MS)
+    within = Range(BASE, BASE + 50 * MINUTE_MS)
+    assert total.over(within, HOUR_MS, live=True).whole.records == 20 * 50
+    assert {row.asked for some in rows for row in some} == {1}
+    lines[0].take(minute(49, 1.0, 2.0))
+    total.touch(BASE + 49 * MINUTE_MS)
+    assert total.over(within, HOUR_MS, live=True).whole.records == 20 * 50 + 1
+    assert sum(row.asked for some in rows for row in some) == 20 * 50 + 19
+
+
 @given(minutes_of_days, st.integers(1, 2 * 1440))
 def test_a_range_that_ends_in_the_past_knows_nothing_of_later(minutes, to):
     """The time machine: the same answer as when nothing later had come."""

@@ -16,6 +16,7 @@ from stream_monitor.core.window import HOUR_MS, MINUTE_MS, window_start
 from stream_monitor.feed.store import warm
 from stream_monitor.kinds import KINDS
 from stream_monitor.tui.compute import Wish, compute
+from stream_monitor.tui.order import Orders
 from tests.tui.data import NOW, feed, hour
 
 QUERY = Query(Range(window_start(NOW - HOUR_MS), NOW), MINUTE_MS)
@@ -91,7 +92,7 @@ def test_logs_are_errors_and_the_slowest_each_once_the_latest_first():
 @pytest.mark.parametrize("tab", ["overview", "airflow", "kafka", "ml", "alerts", "logs"])
 def test_a_filter_and_picks_hold_for_every_tab(tab):
     wish = Wish(When(), tab, ("", False), words_of("kafka:, fraud"), frozenset({LAGS}))
-    board = compute(wish, feed())
+    board = compute(wish, feed(), Orders())
     assert {item.kind for item in board.items} == {"kafka", "ml"}
     assert set(board.view.totals) == {"kafka"}
     assert board.view.totals["kafka"].sums == board.view.series[LAGS].sums

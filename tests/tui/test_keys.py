@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import ast
 import csv
+import errno
 import io
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from textual.command import CommandPalette
+from textual.command import CommandList, CommandPalette
 from textual.widgets import Input, OptionList, Static
 
+from stream_monitor.board.when import LEAST_MS, MOST_MS
 from stream_monitor.core.window import HOUR_MS, MINUTE_MS
 from stream_monitor.feed import FeedState
 from stream_monitor.tui.app import MonitorApp
-from stream_monitor.tui.ask import HELP, Ask, Help
+from stream_monitor.tui.ask import HELP, Ask, Commands, Help
 from stream_monitor.tui.memory import recall
 from stream_monitor.tui.pane import TABS
 from stream_monitor.tui.raw import RawScreen
@@ -274,6 +277,40 @@ def test_export_and_copy(tmp_path):
     driven(go, folder=tmp_path)
 
 
+def test_an_export_that_cannot_be_written_says_so(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(MonitorApp, "notify", lambda _, text, **about: said.append((about.get("title"), text)))
+
+    async def go(hands, app):
+        await hands.press("e")
+
+    driven(go, folder=tmp_path / "not" / "there")
+    assert [title for title, _ in said] == ["not exported"]
+    assert "No such file or directory" in said[0][1]
+
+    def full(path, *_, **__):
+        path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    driven(go, folder=tmp_path)
+    assert "No space left on device" in said[1][1]
+    assert not list(tmp_path.iterdir()), "no half a file is left"
+
+
+def test_a_page_up_in_commands_that_are_not_there_yet():
+    async def go(hands, app):
+        await hands.press("colon")
+        await hands.until(lambda: isinstance(app.screen, Commands) and app.screen.query(CommandList))
+        commands = app.screen.query_one(CommandList)
+        await hands.until(lambda: commands.option_count)
+        commands.clear_options()
+        await hands.press("pageup", "pagedown")
+        assert isinstance(app.screen, Commands)
+
+    driven(go)
+
+
 def test_what_is_remembered(tmp_path):
     path = tmp_path / "state" / "tui.json"
 
@@ -297,6 +334,11 @@ def test_what_is_remembered(tmp_path):
     driven(again, memory=path)
     path.write_bytes(b"{not json")
     assert recall(path).tab == "overview"
+    path.write_bytes(b'{"length_ms":9223372036854775807,"interval_s":1e308,"charts":9}')
+    kept = recall(path)
+    assert (kept.length_ms, kept.interval_s, kept.charts) == (MOST_MS, 1.0, 0)
+    path.write_bytes(b'{"length_ms":-5,"interval_s":0}')
+    assert (recall(path).length_ms, recall(path).interval_s) == (LEAST_MS, 1.0)
 
 
 def test_quit():
@@ -351,6 +393,6 @@ def test_no_key_is_left_out():
 
 IN_LOOPS = {
     "escape", "question_mark", "q", "enter", "colon", "ctrl+p", "down", "j", "up", "k", "end", "home", "G", "g",
-    "right_square_bracket", "n", "left_square_bracket", "b",
+    "right_square_bracket", "n", "left_square_bracket", "b", "ctrl+z",
 }  # fmt: skip
-"""Keys that are pressed as a loop's variable, there to be read."""
+"""Keys that are pressed as a loop's variable, there to be read; ctrl+z in test_terminal.py."""
