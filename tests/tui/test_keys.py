@@ -40,6 +40,7 @@ class Hands:
         for key in keys:
             await self._pilot.press(key)
             await self._pilot.pause()
+            await self.until(lambda: self.app.screen.is_mounted)
 
     async def until(self, what):
         """Wait for something that takes its time."""
