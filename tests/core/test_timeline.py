@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,6 +121,7 @@ def test_what_was_asked_before_changes_no_answer(minutes, step_ms, data):
         assert found[0].whole == found[1].whole == found[2].whole
 
 
+@pytest.mark.slow
 @given(minutes_of_days, minutes_of_days, st.sampled_from(STEPS_MS), st.booleans(), st.booleans())
 def test_a_total_is_its_members_whichever_of_them_have_hours(some, others, step_ms, with_hours, with_days):
     """Steps that still change are put together of shorter ones; it shows in no number."""

@@ -149,6 +149,7 @@ def test_alerts_are_bounded_and_those_of_one_name_are_one_sample():
     assert len(found) == 3
 
 
+@pytest.mark.slow
 def test_the_names_are_those_of_the_list():
     """tests/exporters/names.txt, which the dashboard is checked against: every name that can be scraped."""
     collector = PipelineCollector(KINDS)

@@ -73,7 +73,7 @@ def http_server(fail=0, code=500, headers=(), until=None):
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield bodies, f"http://127.0.0.1:{server.server_port}"
