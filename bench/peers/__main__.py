@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -200,16 +201,20 @@ def prepare(address: str, prefix: str, records: int, series: int, span_s: int) -
 
 
 def measure(name: str, address: str, options: argparse.Namespace) -> dict[str, Any]:
-    """What a record costs a candidate: the difference between a larger load and a smaller one."""
+    """What a record costs a candidate: the difference between a larger load and a smaller one. The floor's clock
+    starts with its first record: there is nothing to take off.
+    """
     most = min(options.records, PEERS[name].most_records) if name in PEERS else options.records
     act: dict[str, Callable[[Settings, int], tuple[float, float, float]]] = {"floor": floor, "worker": worker}
     run = act.get(name) or (lambda settings, records: peer(name, settings, records))
     found = []
-    for records in (most // 4, most):
+    smaller = 0 if name == "floor" else most // 4
+    for records in (smaller, most) if smaller else (most,):
         settings = prepare(address, f"{name}-{records}", records, options.series, options.span)
         found.append(run(settings, records))
-    (small_s, small_cpu, _), (large_s, large_cpu, peak) = found
-    more = most - most // 4
+    small_s, small_cpu, _ = found[0] if smaller else (0.0, 0.0, 0.0)
+    large_s, large_cpu, peak = found[-1]
+    more = most - smaller
     return {
         "name": name, "records": most, "per_s": more / max(large_s - small_s, 1e-9),
         "per_cpu_s": more / max(large_cpu - small_cpu, 1e-9), "peak_mb": peak,
@@ -269,8 +274,12 @@ def show(rows: list[dict[str, Any]], broker: str, options: argparse.Namespace) -
     for row in rows:
         print(
             f"| {row['name']} | {row['records']:,} | {row['per_s']:,.0f} | {row['per_cpu_s']:,.0f} | "
-            f"{row['per_cpu_s'] / base:.3f} | {row['peak_mb']:.0f} |"
+            f"{row['per_cpu_s'] / base:.3f} | {_or_dash(row['peak_mb'])} |"
         )
+
+
+def _or_dash(value: float) -> str:
+    return "–" if isnan(value) else f"{value:.0f}"
 
 
 if __name__ == "__main__":
