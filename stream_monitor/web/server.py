@@ -24,7 +24,7 @@ They are counted, not timed: after a process or a machine has stood still nobody
 """
 _LOOK_S = 0.2
 _LOOK_AFTER_S = 1.0
-_UNSENT_MOST = 65_536
+_UNSENT_MOST = 16_384
 """Bytes that the kernel takes before it sends them."""
 _NO_LINGER = struct.pack("ii", 1, 0)
 """Without it a close waits, in the kernel, for a reader that does not read."""

@@ -237,7 +237,7 @@ def test_a_connection_that_stands_still_is_closed_and_the_others_do_not_notice(m
 
 
 def test_who_reads_slowly_gets_all_of_it(monkeypatch):
-    monkeypatch.setattr("stream_monitor.web.server.STILL", 1)
+    monkeypatch.setattr("stream_monitor.web.server.STILL", 3)
     with served() as (address, _):
         host, port = address.removeprefix("http://").split(":")
         slow = socket.socket()
@@ -248,7 +248,7 @@ def test_who_reads_slowly_gets_all_of_it(monkeypatch):
         got, began = 0, time.monotonic()
         while piece := slow.recv(1 << 16):
             got += len(piece)
-            if time.monotonic() - began < 4:
+            if time.monotonic() - began < 8:
                 time.sleep(0.05)
         assert got > len(plotly().body)
         slow.close()
