@@ -586,7 +586,8 @@ def test_a_broker_that_is_away_and_comes_back(opened, make_settings):
     """The real feed: the page says that the broker is lost, and goes on by itself when it is there again."""
     port = free_port()
     settings = make_settings(f"127.0.0.1:{port}", apply=False, connect_timeout=2.0, request_timeout=3.0)
-    with served(LiveFeed(settings)) as (address, _):
+    feed = LiveFeed(settings)
+    with served(feed) as (address, _):
         page = opened(f"{address}/?every=2", ready=False)
         page.evaluate("window.same = true")
         expect(page.locator("#banner")).to_contain_text("no Kafka broker answers")
@@ -596,8 +597,11 @@ def test_a_broker_that_is_away_and_comes_back(opened, make_settings):
                 now = now_ms()
                 publish(settings, values_of(pipeline_until(now, 0.1), now_ms=now), "metrics.live")
                 expect(page.locator("#state .text")).to_have_text("live", timeout=2 * SECONDS)
+                wait_for(
+                    lambda: feed.series_count() > 0, 60
+                )  # it may have begun between the topics and the records
                 drawn(page)
             expect(page.locator("#banner")).to_contain_text("Nothing is read from Kafka", timeout=2 * SECONDS)
             expect(page.locator("body.dimmed")).to_have_count(1)
-            assert rows(page), "what was read stays to be seen"
+            drawn(page)  # what was read stays to be seen
         assert page.evaluate("window.same"), "without a reload"
