@@ -38,7 +38,7 @@ from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 from stream_monitor.testing import brokers
 
-LOOK_S = 10.0
+LOOK_S = 12.0
 """How long nobody looks into a browser that draws."""
 QUIET_S = 30.0
 """After a server is ready: it reads what long ranges need."""
