@@ -200,6 +200,9 @@ def tui(serve: bool, host: str | None, port: int | None, **flags: Any) -> int:
 @click.option("--port", "web_port", type=click.IntRange(1, 65535), help="On which port.  [8080]")
 @click.option("--allow-host", "web_allow_host", help="Names by which it is reached, separated by commas.")
 @click.option(
+    "--https", "web_https", is_flag=True, default=None, help="A proxy with TLS is before it: the cookie is Secure."
+)
+@click.option(
     "--insecure", "web_insecure", is_flag=True, default=None, help="Beyond this machine without a token."
 )
 def web(**flags: Any) -> int:

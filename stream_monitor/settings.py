@@ -246,6 +246,10 @@ class Settings(BaseModel):
         BeforeValidator(_split),
         Field(description="Names by which `web` is reached, besides addresses, localhost and this machine's name"),
     ] = ()
+    web_https: Annotated[
+        bool,
+        Field(description="A proxy with TLS is before `web`: its cookie is `Secure`, and goes by https alone"),
+    ] = False
     web_clients: Annotated[
         int, Field(ge=1, le=10_000, description="Browsers that may listen to `web` at a time")
     ] = 200

@@ -20,11 +20,17 @@ ALERTS = ("state", "severity", "rule", "kind", "entity", "since", "at", "value",
 LOGS = ("timestamp", "why", "kind", "entity", "value_ms", "partition", "offset")
 
 
-def csv_of(rows: Sequence[Item] | Sequence[wire.AlertRecord] | Sequence[Place], columns: Sequence[str]) -> str:
+def csv_of(
+    rows: Sequence[Item] | Sequence[wire.AlertRecord] | Sequence[Place],
+    columns: Sequence[str],
+    *,
+    with_header: bool = True,
+) -> str:
     """A header and the rows; a cell without data is empty."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\r\n")
-    writer.writeheader()
+    if with_header:
+        writer.writeheader()
     for row in rows:
         found = (
             row_of(row)

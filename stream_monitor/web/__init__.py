@@ -33,6 +33,7 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
         known=settings.known_components,
         token=token.get_secret_value() if token is not None else None,
         hosts=settings.web_allow_host,
+        https=settings.web_https,
         most_clients=settings.web_clients,
     )
     app, hub = create(feed, options)

@@ -97,15 +97,14 @@ def _board(feed: Feed, query: Query, known: Sequence[str], warm_s: float) -> Boa
     return board
 
 
-def ordered(items: Iterable[Item], sort: str, *, is_warm: bool = True) -> list[tuple[Item, Plain]]:
-    """The rows by a column (`-p99_ms`: falling); what has no value comes last, equal ones by their names."""
+def ordered(items: Iterable[Item], sort: str, *, is_warm: bool = True) -> list[Item]:
+    """Items by a column (`-p99_ms`: falling); what has no value comes last, equal ones by their names."""
     name, falling = sort.removeprefix("-"), sort.startswith("-")
-    rows = [
-        (item, series(item, is_warm=is_warm)) for item in sorted(items, key=lambda item: (item.entity, item.kind))
-    ]
-    there = [row for row in rows if row[1][name] is not None]
-    there.sort(key=lambda row: _RANK.get(row[1][name], 9) if name == "status" else row[1][name], reverse=falling)
-    return there + [row for row in rows if row[1][name] is None]
+    named = sorted(items, key=lambda item: (item.entity, item.kind))
+    rows = [(item, row_of(item, is_decoded=is_warm)[name]) for item in named]
+    there = [row for row in rows if row[1] is not None]
+    there.sort(key=lambda row: _RANK.get(row[1], 9) if name == "status" else row[1], reverse=falling)
+    return [item for item, _ in there] + [item for item, value in rows if value is None]
 
 
 # --- As JSON --------------------------------------------------------------------------------------
@@ -125,7 +124,7 @@ def snapshot(board: Board, sort: str, limit: int, offset: int = 0) -> Plain:
         "cards": [card._asdict() for card in board.cards],
         "totals": [total(line, is_warm=board.is_warm) for line in board.view.totals.values()],
         "components": len(board.all_items),
-        "series": [row for _, row in rows[offset : offset + limit]],
+        "series": [series(item, is_warm=board.is_warm) for item in rows[offset : offset + limit]],
         "series_total": len(rows),
         "alerts": [alert(one) for one in board.alerts[:200]],
         "alerts_total": len(board.alerts),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.responses import StreamingResponse
 
 from stream_monitor.board.export import SERIES, csv_of
+from stream_monitor.board.item import Item
 from stream_monitor.web import answer, shape
 from stream_monitor.web.ask import Ask, From, Kind, Names, Sort, Step, Theme, To, Words, ask_of, default_every_s
 from stream_monitor.web.hub import Hub, Show
@@ -19,6 +23,8 @@ from stream_monitor.web.stream import EventStream
 
 MOST_ROWS = 5_000
 MOST_WINDOWS = 10_000
+CSV_ROWS = 500
+"""Of an export are made at a time, so that boards come in between, and memory does not grow with the rows."""
 
 api = APIRouter(prefix="/api/v1", tags=["api"], responses=shape.PROBLEMS, dependencies=[Depends(known_parameters)])
 
@@ -72,7 +78,7 @@ async def series(
 
     def body() -> bytes:
         rows = answer.ordered(board.items, sort)
-        page = [row for _, row in rows[offset : offset + limit]]
+        page = [answer.series(item) for item in rows[offset : offset + limit]]
         return orjson.dumps({"range": answer.within(board.view.query), "total": len(rows), "series": page})
 
     return tagged(request, await hub.run(body))
@@ -129,17 +135,28 @@ async def board(
     return tagged(request, (await hub.rendered(ask, Show(sort, limit, theme == "dark"))).body)
 
 
-@api.get("/export.csv", summary="The rows of a range as CSV", response_class=Response, responses=shape.CSV)
-async def export(hub: TheHub, ask: Asked, sort: Order = "-records", limit: Limit = MOST_ROWS) -> Response:
+@api.get("/export.csv", summary="All rows of a range as CSV", response_class=Response, responses=shape.CSV)
+async def export(
+    hub: TheHub, ask: Asked, sort: Order = "-records",
+    limit: Annotated[int | None, Query(ge=1, description="Rows at most; all of them, if it is not said")] = None,
+) -> Response:  # fmt: skip
     board = await hub.settled(ask)
-
-    def text() -> str:
-        return csv_of([item for item, _ in answer.ordered(board.items, sort)[:limit]], SERIES)
-
+    if not board.view.complete:
+        detail = "the range has not been read to its end, and its rows would lack something; ask again in a while"
+        raise ProblemError(503, detail, {"Retry-After": "5"})
+    rows = await hub.run(lambda: answer.ordered(board.items, sort)[:limit])
     within = board.view.query
     name = f"stream-monitor-{within.from_ms // 1000}-{within.range.to_ms // 1000}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(await hub.run(text), media_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingResponse(_lines(hub, rows), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def _lines(hub: Hub, rows: Sequence[Item]) -> AsyncIterator[str]:
+    """The header and the rows, in pieces that are made when the one before has been sent."""
+    yield csv_of((), SERIES)
+    for first in range(0, len(rows), CSV_ROWS):
+        some = rows[first : first + CSV_ROWS]
+        yield await hub.run(partial(csv_of, some, SERIES, with_header=False))
 
 
 @api.get("/stream", summary="Boards as server-sent events", response_class=Response, responses=shape.EVENTS)

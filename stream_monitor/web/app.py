@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from stream_monitor import __version__
 from stream_monitor.core.window import DAY_MS
 from stream_monitor.feed import Feed
-from stream_monitor.web import files, problem
+from stream_monitor.web import answer, files, problem
 from stream_monitor.web.api import api
 from stream_monitor.web.ask import Ask
 from stream_monitor.web.guard import Guard
@@ -25,18 +25,21 @@ from stream_monitor.web.logs import Turns, logs
 _SAYS = """What the metrics topics hold, as JSON. All times are UTC. A value that is not there is null, never 0.
 Errors are problem details (RFC 9457). Answers have an ETag; ask with If-None-Match."""
 
+WARM = (Ask(DAY_MS), Ask(30 * DAY_MS))
+"""What is held for a first look before anybody looks."""
+
 
 @dataclass(frozen=True)
 class Options:
     """`known`: the components that should be there. `token`: who knows it may ask; None: everybody may.
 
-    `hosts`: names of this server besides its addresses. `secure`: it is reached by https.
+    `hosts`: names of this server besides its addresses. `https`: a proxy with TLS is before it.
     """
 
     known: Sequence[str] = ()
     token: str | None = None
     hosts: Sequence[str] = ()
-    secure: bool = False
+    https: bool = False
     most_clients: int = 200
 
 
@@ -46,8 +49,10 @@ def create(feed: Feed, options: Options) -> tuple[ASGIApp, Hub]:
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        for ask in WARM:
+            answer.expect(feed, ask)  # before the feed begins: its first reading brings it
         feed.start()
-        warm = asyncio.create_task(hub.keep_warm([Ask(DAY_MS), Ask(30 * DAY_MS)]))
+        warm = asyncio.create_task(hub.keep_warm(WARM))
         yield
         warm.cancel()
         hub.close()

@@ -44,6 +44,8 @@ async def check(request: Request) -> Response:
     wrong = state.wrong = [at for at in getattr(state, "wrong", []) if now - at < 60]
     if len(wrong) >= MOST_WRONG:
         raise ProblemError(429, "too many wrong tokens; again in a minute", {"Retry-After": "60"})
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ProblemError(415, "a token's form is sent as it is, not compressed", {"Accept-Encoding": "identity"})
     query = request.url.query.removeprefix("wrong").removeprefix("&")
     given = parse_qs(await _body(request)).get("token", [""])[0]
     if not same(given, token):
@@ -53,7 +55,7 @@ async def check(request: Request) -> Response:
     response = RedirectResponse(f"/?{query}" if query else "/", 303)
     response.set_cookie(
         COOKIE, session_of(token), max_age=30 * _DAY_S, httponly=True, samesite="strict",
-        secure=state.options.secure,
+        secure=state.options.https or request.url.scheme == "https",
     )  # fmt: skip
     return response
 

@@ -17,20 +17,50 @@ from stream_monitor.errors import MonitorError, UsageError
 
 MOST_CONNECTIONS = 1_000
 """Of more the server says 503 at once."""
+STILL = 30
+"""A connection that asks for nothing, or takes nothing of what it is sent, so many seconds is closed.
+
+They are counted, not timed: after a process or a machine has stood still nobody is closed for that.
+"""
 _LOOK_S = 0.2
+_LOOK_AFTER_S = 1.0
+_UNSENT_MOST = 16_384
+"""Bytes that the kernel takes before it sends them."""
 _NO_LINGER = struct.pack("ii", 1, 0)
 """Without it a close waits, in the kernel, for a reader that does not read."""
-_open: dict[tuple[str, int], asyncio.Transport] = {}
+_open: dict[tuple[str, int], _Protocol] = {}
 """By the client's address."""
 
 
 class _Protocol(H11Protocol):
-    """HTTP/1.1 that knows its connections."""
+    """HTTP/1.1 that knows its connections, and for how long one has stood still.
+
+    uvicorn waits for ever for a request that is not sent to its end, and for a client that does not read.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._waiting = self._still = 0
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # else megabytes wait in the kernel, and nobody sees them move
+            sock = transport.get_extra_info("socket")
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_MOST)
         if self.client is not None:
-            _open[self.client] = transport
+            _open[self.client] = self
+
+    def is_still(self) -> bool:
+        """For too long. Asked each second."""
+        waiting = self.transport.get_write_buffer_size()
+        cycle = self.cycle
+        is_asked = cycle is not None and not cycle.response_complete and not cycle.more_body
+        has_moved = waiting != self._waiting or (is_asked and not waiting)
+        self._waiting, self._still = waiting, 0 if has_moved else self._still + 1
+        return self._still > STILL
+
+    def abort(self) -> None:
+        """Close now; what waits to be sent is thrown away, by the kernel, too."""
+        with contextlib.suppress(OSError):
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.client is not None:
@@ -39,12 +69,19 @@ class _Protocol(H11Protocol):
 
 
 def abort(client: Any) -> None:
-    """Close a client's connection now; what waits to be sent is thrown away, by the kernel, too."""
-    transport = None if client is None else _open.get(tuple(client))
-    if transport is not None:
-        with contextlib.suppress(OSError):
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        transport.abort()
+    """Close a client's connection now."""
+    connection = None if client is None else _open.get(tuple(client))
+    if connection is not None:
+        connection.abort()
+
+
+async def _look_after() -> None:
+    """Close connections that stand still, until cancelled."""
+    while True:
+        await asyncio.sleep(_LOOK_AFTER_S)
+        for connection in list(_open.values()):
+            if connection.is_still():
+                connection.abort()
 
 
 class _Server(uvicorn.Server):
@@ -84,8 +121,10 @@ async def _serve(
     server: uvicorn.Server, listener: socket.socket, stopped: Callable[[], bool], closing: Callable[[], None]
 ) -> None:
     task = asyncio.create_task(server.serve(sockets=[listener]))
+    looking = asyncio.create_task(_look_after())
     while not stopped() and not task.done():
         await asyncio.sleep(_LOOK_S)
+    looking.cancel()
     closing()
     server.should_exit = True
     await task

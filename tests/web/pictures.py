@@ -20,6 +20,8 @@ def main() -> None:
         for name, (width, height, scheme) in SIZES.items():
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
             page.goto(address)
+            page.wait_for_selector(".chart .main-svg")
+            page.evaluate("dispatchEvent(new Event('beforeprint'))")
             page.wait_for_selector(".chart[data-name=drift] .main-svg")
             page.screenshot(path=IMAGES / f"web-{name}.png")
         browser.close()

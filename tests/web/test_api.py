@@ -15,6 +15,8 @@ from stream_monitor.board.name import name_of
 from stream_monitor.board.when import When
 from stream_monitor.feed import FeedState, FixedFeed
 from stream_monitor.web import files, shape
+from stream_monitor.web.api import MOST_ROWS
+from stream_monitor.web.hub import Hub
 from tests.tui import data
 from tests.web.serving import client, served
 
@@ -138,6 +140,50 @@ def test_charts_alerts_and_logs(ask):
     assert step["logs"]
     assert all(at <= one["timestamp_ms"] < at + 60_000 for one in step["logs"])
     assert ask("/logs", at=0) == {"total": 0, "logs": []}
+
+
+def many(count):
+    """A window of so many components."""
+    record = orjson.loads(next(value for value in data.hour()[0] if b'"kind":"ml"' in value.replace(b": ", b":")))
+    for n in range(count):
+        yield orjson.dumps(record | {"labels": {**record["labels"], "service": f"service-{n:05}"}})
+
+
+def test_an_export_is_complete_however_many_rows_there_are(monkeypatch):
+    """It comes in pieces: nothing is left out between two, and nothing is there twice."""
+    monkeypatch.setattr("stream_monitor.web.api.CSV_ROWS", 7)
+    feed = FixedFeed(many(52), clock=lambda: data.NOW)
+    with client(feed) as made:
+        found = made.get(f"{API}/export.csv", params={"sort": "entity"})
+        rows = list(csv.DictReader(io.StringIO(found.text)))
+        few = made.get(f"{API}/export.csv", params={"sort": "entity", "limit": "9"}).text
+    assert "content-length" not in found.headers
+    assert [row["entity"].partition("/")[0] for row in rows] == [f"service-{n:05}" for n in range(52)]
+    assert found.text.startswith(few)
+    assert few.count("\r\n") == 10
+
+
+@pytest.mark.slow
+def test_an_export_has_more_rows_than_a_page_of_the_api():
+    with client(FixedFeed(many(MOST_ROWS + 1), clock=lambda: data.NOW)) as made:
+        assert made.get(f"{API}/export.csv").text.count("\r\n") == MOST_ROWS + 2
+
+
+def test_an_export_of_what_has_not_been_read_is_refused(monkeypatch):
+    feed = data.feed()
+    view = feed.view
+
+    def half(query):
+        found = view(query)
+        found.complete = False
+        return found
+
+    monkeypatch.setattr(feed, "view", half)
+    monkeypatch.setattr(Hub.settled, "__defaults__", (0.0,))
+    with client(feed) as made:
+        answer = made.get(f"{API}/export.csv")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "has not been read to its end" in answer.json()["detail"]
 
 
 def test_the_csv_is_what_is_shown_and_no_formula(items):

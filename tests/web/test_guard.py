@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
+from starlette.testclient import TestClient
 
 from stream_monitor.cli import run as command
 from stream_monitor.errors import UsageError
 from stream_monitor.settings import Settings
 from stream_monitor.web import check_access
+from stream_monitor.web.app import Options, create
 from stream_monitor.web.guard import COOKIE, is_loopback, session_of
 from stream_monitor.web.login import MOST_WRONG
+from tests.tui import data
 from tests.web.serving import TOKEN, client
 
 ASK = "/api/v1/alerts"
@@ -104,12 +109,32 @@ def test_the_page_asks_for_the_token_and_keeps_a_cookie_that_does_not_tell_it():
             assert ask.get(ASK, headers={"Cookie": f"{COOKIE}={forged}"}).status_code == 401
 
 
+@pytest.mark.parametrize(
+    ("options", "scheme", "is_secure"),
+    [({}, "http", False), ({}, "https", True), ({"https": True}, "http", True)],
+)
+def test_the_cookie_goes_by_https_alone_where_it_came_so(options, scheme, is_secure):
+    app, _ = create(data.feed(), Options(token=TOKEN, **options))
+    with TestClient(app, base_url=f"{scheme}://127.0.0.1") as ask:
+        headers = {"X-Forwarded-Proto": "https"}
+        answer = ask.post("/login", data={"token": TOKEN}, headers=headers, follow_redirects=False)
+        assert ("Secure" in answer.headers["set-cookie"]) == is_secure
+
+
 def test_guessing_comes_to_an_end():
     with client(token=TOKEN) as ask:
         for _ in range(MOST_WRONG):
             assert ask.post("/login", data={"token": "guess"}, follow_redirects=False).status_code == 303
         assert ask.post("/login", data={"token": TOKEN}, follow_redirects=False).status_code == 429
         assert ask.post("/login", content=b"token=" + b"x" * 10_000).status_code in (413, 429)
+
+
+def test_a_form_that_is_compressed_is_no_wrong_token():
+    with client(token=TOKEN) as ask:
+        body = gzip.compress(f"token={TOKEN}".encode())
+        answer = ask.post("/login", content=body, headers={"Content-Encoding": "gzip"}, follow_redirects=False)
+        assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
+        assert "not compressed" in answer.json()["detail"]
 
 
 def test_login_leads_nowhere_else():

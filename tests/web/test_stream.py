@@ -11,9 +11,11 @@ import pytest
 
 from stream_monitor.core.window import DAY_MS, HOUR_MS
 from stream_monitor.feed import FeedState, FixedFeed
+from stream_monitor.web import server
+from stream_monitor.web.files import plotly
 from stream_monitor.web.hub import QUEUE, event
 from tests.tui import data
-from tests.web.serving import moving, served
+from tests.web.serving import TOKEN, moving, served
 from tests.workers import wait_for
 
 pytestmark = pytest.mark.slow
@@ -22,11 +24,11 @@ pytestmark = pytest.mark.slow
 class Listener:
     """Reads a stream event by event."""
 
-    def __init__(self, address, query=""):
+    def __init__(self, address, query="", headers=b""):
         host, port = address.removeprefix("http://").split(":")
         self._socket = socket.create_connection((host, int(port)), timeout=60)
         self._socket.sendall(
-            b"GET /api/v1/stream?%b HTTP/1.0\r\nHost: %b\r\n\r\n" % (query.encode(), host.encode())
+            b"GET /api/v1/stream?%b HTTP/1.0\r\nHost: %b\r\n%b\r\n" % (query.encode(), host.encode(), headers)
         )
         self._lines = self._socket.makefile("rb", buffering=1 << 20)
         self.status = int(self._lines.readline().split()[1])
@@ -199,6 +201,75 @@ def test_a_client_that_does_not_read_is_cut_off_and_the_others_do_not_notice():
         assert len(good.next("big")) == 2_000_000
         good.close()
         deaf.close()
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        b"",
+        b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ",
+        b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 90\r\n\r\ntoken=",
+        b"GET /static/plotly-%b.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    ],
+    ids=["says nothing", "half a head", "half a body", "reads nothing"],
+)
+def test_a_connection_that_stands_still_is_closed_and_the_others_do_not_notice(monkeypatch, asks):
+    monkeypatch.setattr("stream_monitor.web.server.STILL", 1)
+    feed, now = moving()
+    with served(feed, token=TOKEN if b"login" in asks else None) as (address, _):
+        if b"login" not in asks:
+            good = Listener(address, "every=1")
+            good.next("board")
+        host, port = address.removeprefix("http://").split(":")
+        still = socket.socket()
+        still.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        still.connect((host, int(port)))
+        still.sendall(asks.replace(b"%b", plotly().tag.encode()))
+        wait_for(lambda: still.getsockname() in server._open, 30)
+        wait_for(lambda: still.getsockname() not in server._open, 60)
+        if b"login" not in asks:
+            now[0] += 60_000
+            feed.changes += 1
+            while good.next("board")["range"]["to_ms"] != now[0]:
+                pass
+            good.close()
+        still.close()
+
+
+def test_who_reads_slowly_gets_all_of_it(monkeypatch):
+    monkeypatch.setattr("stream_monitor.web.server.STILL", 3)
+    with served() as (address, _):
+        host, port = address.removeprefix("http://").split(":")
+        slow = socket.socket()
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect((host, int(port)))
+        path = f"/static/plotly-{plotly().tag}.js"
+        slow.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        got, began = 0, time.monotonic()
+        while piece := slow.recv(1 << 16):
+            got += len(piece)
+            if time.monotonic() - began < 8:
+                time.sleep(0.05)
+        assert got > len(plotly().body)
+        slow.close()
+
+
+def test_who_comes_back_gets_a_whole_board_whatever_it_saw_last():
+    """Boards are states, not changes: nothing is missed between two connections, and no event has an id."""
+    feed, now = moving()
+    with served(feed) as (address, hub):
+        one = Listener(address, "every=1")
+        one.next("board")
+        one.close()
+        now[0] += 60_000
+        feed.changes += 1
+        again = Listener(address, "every=1", b"Last-Event-ID: 7\r\n")
+        assert again.next("state")["phase"] == "live"
+        while (board := again.next("board"))["range"]["to_ms"] != now[0]:
+            pass
+        assert board["cards"][0]["value"]
+        again.close()
+        wait_for(lambda: hub.clients == 0, 30)
 
 
 def test_too_many_clients_are_told_so():

@@ -13,15 +13,17 @@ let view = address.read();
 let board = null;
 let state = { phase: "connecting", why: "", since: "", last_record: null, skew_s: null };
 let away = null;
+let ahead = null; // ms by which the server's clock is ahead of this browser's
 let refusal = "";
 let isDrawn = true;
+let shown = ""; // the stream's address of the board that is shown
 let later;
 
 // --- What is said above the charts ------------------------------------------------------------------
 
 function condition() {
   if (refusal) return ["refused", "✕", "not shown", refusal];
-  if (away) return ["away", "✕", "no answer", `The server has not answered since ${moment(away.toISOString())}. What is shown is of then; it is tried again by itself.`];
+  if (away) return ["away", "✕", "no answer", `The server has not answered since ${moment(new Date(away.getTime() + (ahead || 0)).toISOString())}. What is shown is of then; it is tried again by itself.`];
   if (state.phase === "lost") return ["lost", "✕", "broker lost", `Nothing is read from Kafka since ${moment(state.since)}: ${state.why}. What was read stays; it is tried again each second.`];
   if (state.phase === "missing") return ["missing", "✕", "no topics", `Kafka answers, and what is to be shown is not there: ${state.why}. It is looked for again each second.`];
   if (state.phase === "connecting") return ["connecting", "◌", "connecting", "Connecting to Kafka."];
@@ -68,6 +70,11 @@ function tables() {
   draw.series(board, view.sort, (sort) => go({ sort }), opened);
 }
 
+/** Refresh is off, and what is shown is whole: it stays, also where the stream has begun anew. */
+function isHeld() {
+  return view.every === "0" && shown === stream.address && board.complete && board.decoded;
+}
+
 const opened = (what) => logs(view, board, what);
 
 // --- What is asked -----------------------------------------------------------------------------------
@@ -81,8 +88,11 @@ const stream = new Stream(
     }
     refusal = "";
     if (name === "state") state = data;
+    else if (isHeld()) return;
     else {
       board = data;
+      shown = stream.address;
+      if (board.range.live) ahead = Math.max(ahead === null ? -Infinity : ahead, board.range.to_ms - Date.now());
       state = data.state;
     }
     condense();
@@ -94,8 +104,13 @@ const stream = new Stream(
   },
 );
 
+/** In sight only: a browser has six connections to a server, for all its tabs together. */
 function listen() {
   refusal = "";
+  if (document.hidden) {
+    stream.close();
+    return;
+  }
   stream.open(address.route("stream", view, { every: view.every, sort: view.sort, theme: address.themeOf(view) }));
 }
 
@@ -185,7 +200,24 @@ addEventListener("popstate", () => {
   controls();
   listen();
 });
-document.addEventListener("visibilitychange", paint);
+document.addEventListener("visibilitychange", () => {
+  listen();
+  paint();
+});
+addEventListener("pagehide", () => stream.close()); // so that the browser may keep the page, for a way back
+addEventListener("pageshow", ({ persisted }) => {
+  if (!persisted) return;
+  view = address.read();
+  controls();
+  listen();
+});
+addEventListener("beforeprint", draw.rest);
+$("export").addEventListener("click", (event) => {
+  if (!board || board.complete) return;
+  event.preventDefault();
+  say($("banner"), "The range is still being read: its rows would lack something. Ask for the CSV when it has been.");
+  $("banner").hidden = false;
+});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", listen);
 $("plotly").addEventListener("load", () => isDrawn || plot());
 

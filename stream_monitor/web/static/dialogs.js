@@ -9,6 +9,7 @@ const MOST_LISTED = 400;
 // --- Which components -----------------------------------------------------------------------------
 
 let names = [];
+let total = 0;
 
 function listed(view, changed) {
   const words = $("picker-search").value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -28,7 +29,8 @@ function listed(view, changed) {
 
 function summary(view, found = null) {
   const cut = found !== null && found > MOST_LISTED ? `; the first ${MOST_LISTED} of ${found}, search for others` : "";
-  say($("picker-said"), (view.c.length ? `${view.c.length} of ${names.length} chosen` : `all ${names.length}`) + cut);
+  const missing = total > names.length ? `; the first ${names.length} are here, filter the page to have others` : "";
+  say($("picker-said"), (view.c.length ? `${view.c.length} of ${total} chosen` : `all ${total}`) + cut + missing);
 }
 
 export async function pick(view, changed) {
@@ -43,7 +45,7 @@ export async function pick(view, changed) {
     listed(view, changed);
   };
   try {
-    names = (await ask(route("components", { ...view, c: [] }))).components;
+    ({ components: names, total } = await ask(route("components", { ...view, c: [] })));
     listed(view, changed);
   } catch (error) {
     say($("picker-said"), error.message);

@@ -69,9 +69,8 @@ function narrow(chart, layout) {
   if (chart.name === "share") layout.legend = { ...layout.legend, x: 0.5, font: { ...layout.legend.font, size: 10 } };
 }
 
-const onceMore = new WeakSet();
-
-function plot(at, chart, opened) {
+/** All that is said of a chart; the chart itself is drawn when it is in sight. */
+function caption(at, chart) {
   const div = at.querySelector(".plot");
   const empty = at.querySelector(".empty");
   say(at.querySelector("h2"), chart.title);
@@ -81,14 +80,23 @@ function plot(at, chart, opened) {
   at.querySelector("details").hidden = Boolean(chart.empty);
   say(empty, chart.empty);
   at.chart = chart;
+  div.setAttribute("role", "img");
+  div.setAttribute("aria-label", `${chart.title}, ${chart.said}`);
+  const height = chart.figure.layout && chart.figure.layout.height;
+  if (height && chart.name !== "volume") div.style.height = `${height}px`;
+}
+
+const onceMore = new WeakSet();
+
+function plot(at, opened) {
+  const { chart } = at;
+  waiting.delete(at);
   if (chart.empty) return;
+  const div = at.querySelector(".plot");
   const layout = { ...chart.figure.layout };
-  if (layout.height && chart.name !== "volume") div.style.height = `${layout.height}px`;
   delete layout.height;
   if (div.clientWidth < 480) narrow(chart, layout);
   window.Plotly.react(div, chart.figure.data, layout, { displayModeBar: false, responsive: true, doubleClick: false });
-  div.setAttribute("role", "img");
-  div.setAttribute("aria-label", `${chart.title}, ${chart.said}`);
   if (!onceMore.has(div)) {
     onceMore.add(div);
     div.on("plotly_click", ({ points }) => {
@@ -107,15 +115,39 @@ function once(name) {
   if (!performance.getEntriesByName(name).length) performance.mark(name);
 }
 
+const NEAR_PX = 300;
+const waiting = new Map(); // of charts that are not in sight: what draws them
+const nearing = new IntersectionObserver((seen) => {
+  for (const { target, isIntersecting } of seen) if (isIntersecting && waiting.has(target)) waiting.get(target)();
+}, { rootMargin: `${NEAR_PX}px 0px` });
+
+function isNear(at) {
+  const { top, bottom } = at.getBoundingClientRect();
+  return bottom > -NEAR_PX && top < innerHeight + NEAR_PX;
+}
+
+/** Those too that are not in sight: for paper. */
+export function rest() {
+  for (const draw of [...waiting.values()]) draw();
+}
+
 /** Draw them one after the other; between two the page answers. False where plotly.js is not there yet. */
 export function charts(board, opened) {
   if (!window.Plotly || !board.charts) return false;
   const room = $("charts");
   const names = new Set(board.charts.map((chart) => chart.name));
-  for (const old of [...room.children]) if (!names.has(old.dataset.name)) old.remove();
+  for (const old of [...room.children]) {
+    if (names.has(old.dataset.name)) continue;
+    waiting.delete(old);
+    nearing.unobserve(old);
+    old.remove();
+  }
   const places = board.charts.map((chart, n) => {
     const at = place(chart, opened);
     if (room.children[n] !== at) room.insertBefore(at, room.children[n] || null);
+    caption(at, chart);
+    waiting.set(at, () => plot(at, opened));
+    nearing.observe(at);
     return at;
   });
   const cells = places.length + 1; // volume takes two
@@ -128,12 +160,13 @@ export function charts(board, opened) {
 function next(board, places, n, mine, opened) {
   if (mine !== round) return;
   if (n >= places.length) {
-    if (board.complete && board.decoded) once("all charts");
+    if (board.complete && board.decoded) once("charts in sight");
     return;
   }
-  plot(places[n], board.charts[n], opened);
+  const at = places[n];
+  if (waiting.has(at) && isNear(at)) plot(at, opened);
   if (!n && (board.complete || board.rough)) once("first chart");
-  if (places[n].querySelector("details").open) table(places[n], opened);
+  if (at.querySelector("details").open) table(at, opened);
   setTimeout(() => next(board, places, n + 1, mine, opened), 0);
 }
 
