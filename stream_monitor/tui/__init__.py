@@ -31,8 +31,10 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
     Raises UsageError where there is no terminal.
     """
     from stream_monitor.tui.escape import hasten_escape
+    from stream_monitor.tui.hangup import is_gone, survive_hangup
 
     hasten_escape()
+    survive_hangup()
     from textual import constants
 
     in_browser = constants.DRIVER is not None  # textual-serve names its driver
@@ -51,7 +53,7 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
         place=f"{settings.prefix} on {settings.broker}",
         known=settings.known_components,
         memory=default_path(),
-        stopped=stopped,
+        stopped=lambda: stopped() or is_gone(),
     )
     return app.run() or 0
 
