@@ -1,8 +1,8 @@
 """A terminal that is gone: its window was closed, its connection has ended.
 
 Textual writes in a thread that ends at the first write that fails; then the app waits for ever for room in that
-thread's queue. Where SIGHUP is ignored (nohup) nothing ends the app at all, and it reads the end of its input again
-and again.
+thread's queue. Where SIGHUP is ignored (nohup) nothing ends the app at all, and it reads the end of its input over
+and over again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import os
 import select
 import sys
+from collections.abc import Callable
 from typing import IO, Any
 
 
@@ -36,7 +37,7 @@ class _Lenient:
 
 
 def survive_hangup() -> None:
-    """For this process: what cannot be drawn any more is dropped. Where Textual writes otherwise it changes nothing."""
+    """For this process: what cannot be drawn is dropped. Where Textual writes otherwise it changes nothing."""
     if os.name == "nt":
         return
     from textual.drivers import linux_driver
@@ -51,10 +52,10 @@ def survive_hangup() -> None:
     module.WriterThread = Writer
 
 
-def is_gone() -> bool:
-    """Nobody is at the other end of stdin, where that is a terminal."""
+def watched_input() -> Callable[[], bool]:
+    """A function that says whether nobody is at the other end of stdin any more, where that is a terminal now."""
     if os.name == "nt" or not sys.stdin.isatty():
-        return False
+        return lambda: False
     poll = select.poll()
-    poll.register(sys.stdin.fileno(), 0)  # a hangup is always told
-    return any(event & select.POLLHUP for _, event in poll.poll(0))
+    poll.register(sys.stdin.fileno(), 0)  # a hangup is always told; a terminal that is gone is no terminal
+    return lambda: any(event & select.POLLHUP for _, event in poll.poll(0))
