@@ -121,7 +121,7 @@ class Store:
                 self._memo.pop(place, None)
 
     def _is_over(self, place: Any, from_ms: Mapping[int, int]) -> bool:
-        """Of a series (place: series, step) that has left, or of steps that nobody asks for: it holds their rows."""
+        """Of a series (place: series, step) that has left, or of steps that nobody asks for; it holds rows."""
         return isinstance(place, tuple) and (place[0] not in self._series or place[1] not in from_ms)
 
     def drop_covered(self, before_ms: int) -> None:

@@ -21,10 +21,10 @@ from stream_monitor.settings import Settings
 _SWITCH_S = 0.0005
 """How soon a thread that works gives way: an app's loop asks for it many times while it answers one key."""
 _GC = (25_000, 4, 10)
-"""Python's search for unreachable cycles stops everything, 0.15 to 0.3 s over the rows of 2,000 series, so it is to
-look at what is young. What is drawn is cycles (a strip of Textual's is in its own cache), some 120 objects a second.
-A search comes after minutes: a board that comes and goes, 10,000 objects, does not set it off, and what it finds
-alive, one screen, may become old."""
+"""Python's search for unreachable cycles stops everything, 0.15 to 0.3 s over the rows of 2,000 series: it is to
+look at what is young. What is drawn is cycles (a strip of Textual's is in its own cache), some 120 objects each
+second. A search comes after minutes: a board that comes and goes, 10,000 objects, does not set it off, and what it
+finds alive, one screen, may become old."""
 
 
 def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
