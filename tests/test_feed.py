@@ -13,6 +13,7 @@ from stream_monitor.broker import EmbeddedBroker, free_port
 from stream_monitor.core.aggregate import merged
 from stream_monitor.core.metric import Metric
 from stream_monitor.core.snapshot import Range
+from stream_monitor.core.status import status_of
 from stream_monitor.core.view import Query
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
 from stream_monitor.feed import FixedFeed, LiveFeed, read_history
@@ -216,6 +217,40 @@ def test_a_range_that_moves_is_one_question(monkeypatch):
         now = 1_800_000_000_000 + second * 1000
         feed.view(Query(Range(now - HOUR_MS - now % MINUTE_MS, now), MINUTE_MS))
     assert len(feed._asked) <= 3
+
+
+def test_a_range_that_nobody_looks_at_is_let_go():
+    now = 1_800_000_000_000
+    values = values_of(pipeline_until(now, 1.0), now_ms=now)
+    store = Store(KINDS)
+    store.take(values)
+    for step in (MINUTE_MS, 5 * MINUTE_MS):
+        view = store.view(Query(Range(now - HOUR_MS, now), step))
+        for line in view.series.values():
+            status_of(view, line)
+    steps = {place[1] for place in store._memo if isinstance(place, tuple)}
+    assert steps == {MINUTE_MS, 5 * MINUTE_MS}
+    store.trim({MINUTE_MS: now - HOUR_MS})
+    assert {place[1] for place in store._memo if isinstance(place, tuple)} == {MINUTE_MS}
+    store.drop_before(now, now, now)
+    store.trim({MINUTE_MS: now - HOUR_MS})
+    assert not [place for place in store._memo if isinstance(place, tuple)], "its series have left"
+
+
+def test_a_past_that_nobody_looks_at_is_let_go(embedded, make_settings, monkeypatch):
+    settings, now = make_settings(embedded), now_ms()
+    publish(settings, values_of(pipeline_until(now, 2.0), now_ms=now))
+    past = Query(Range(window_start(now - 2 * HOUR_MS), now - HOUR_MS), MINUTE_MS, live=False)
+    monkeypatch.setattr("stream_monitor.feed.live._TIDY_S", 0.0)
+    with LiveFeed(settings) as feed:
+        live(feed)
+        assert answer(feed, past).series
+        assert feed._past_store.rows
+        monkeypatch.setattr("stream_monitor.feed.live.ASKED_S", 0.0)
+        feed.view(Query(Range(window_start(now - HOUR_MS), now), MINUTE_MS))
+        wait_for(lambda: not feed._past_store.rows, 30)
+        monkeypatch.setattr("stream_monitor.feed.live.ASKED_S", 330.0)
+        assert answer(feed, past).series, "it is read again when it is asked for again"
 
 
 def test_topics_that_are_not_there_are_missing_and_not_lost(broker, make_settings):

@@ -107,6 +107,7 @@ class LiveFeed:
         """Live queries by step and how many, and when each was last asked: all of them are answered."""
         self._ask(Query(Range(now - HOUR_MS, now), MINUTE_MS))
         self._past_query: Query | None = None
+        self._past_asked = 0.0
         self._state = FeedState("connecting", now)
         self._skew: tuple[int | None, float] = (None, 0.0)
         self._version = 0
@@ -173,7 +174,7 @@ class LiveFeed:
             view = self._store.view(query)
             view.complete = fill is not None and fill.can_answer(query)
             return view
-        self._past_query = query
+        self._past_query, self._past_asked = query, time.monotonic()
         if fill is not None and fill.can_answer(query):
             return self._store.view(query)
         view = self._past_store.view(query)
@@ -270,10 +271,17 @@ class LiveFeed:
                 failed = self._probe(reader, failed)
                 heard = time.monotonic()
             if now - tidied > _TIDY_S:
-                assert self._fill is not None
-                self._fill.forget(self._wanted_queries, self.now_ms())
-                give_back()
+                self._tidy(reader, now)
                 tidied = now
+
+    def _tidy(self, reader: Reader, now: float) -> None:
+        """Forget what nobody has asked for in a while (`now`: of the monotonic clock)."""
+        assert self._fill is not None
+        self._fill.forget(self._wanted_queries, self.now_ms())
+        if self._past_store.rows and now - self._past_asked > ASKED_S:
+            self._past_query, self._past_store = None, Store(self._kinds)
+            self._past = PastFill(reader, self._past_store)
+        give_back()
 
     def _probe(self, reader: Reader, failed: int) -> int:
         """How often in a row the broker has not answered; the second time it is lost."""

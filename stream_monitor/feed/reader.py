@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, Message, TopicPartition
 
 from stream_monitor import clients
 from stream_monitor.errors import MonitorError, StoppedError
@@ -117,7 +117,7 @@ class Reader:
         if self._stopped():
             raise StoppedError("stopped while it read")
         found: Batch = []
-        for message in self._consumer.consume(_BATCH, timeout=timeout_s):
+        for message in self._messages(timeout_s):
             error = message.error()
             if error is not None:
                 raise KafkaException(error)
@@ -126,6 +126,11 @@ class Reader:
                 self._next[place] = (message.offset() or 0) + 1
             found.append((place, message.value()))
         return found
+
+    def _messages(self, timeout_s: float) -> list[Message]:
+        """What is there, at most a batch; else what comes first. (A batch would be waited for in full.)"""
+        first = self._consumer.consume(1, timeout=timeout_s)
+        return [*first, *self._consumer.consume(_BATCH - 1, timeout=0)] if first else first
 
     def _starts(self, name: str, since_ms: Sequence[int | None]) -> dict[Place, int]:
         """By place: the first offset of its time on; what is followed, where there is nothing that young."""

@@ -117,6 +117,12 @@ class Store:
         with self.lock:
             for line in (*self._series.values(), *self._totals.values(), *self._chosen[1].values()):
                 line.trim(from_ms)
+            for place in [place for place in list(self._memo) if self._is_over(place, from_ms)]:
+                self._memo.pop(place, None)
+
+    def _is_over(self, place: Any, from_ms: Mapping[int, int]) -> bool:
+        """Of a series (place: series, step) that has left, or of steps that nobody asks for; it holds rows."""
+        return isinstance(place, tuple) and (place[0] not in self._series or place[1] not in from_ms)
 
     def drop_covered(self, before_ms: int) -> None:
         """Forget the minutes of hours that have their own row and end before this time."""

@@ -20,9 +20,11 @@ from stream_monitor.settings import Settings
 
 _SWITCH_S = 0.0005
 """How soon a thread that works gives way: an app's loop asks for it many times while it answers one key."""
-_GC = (10_000, 50, 50)
-"""Python's search for unreachable cycles stops everything, 0.15 to 0.3 s over the rows of 2,000 series; what comes
-and goes here has none, so it is looked for more seldom."""
+_GC = (25_000, 4, 10)
+"""Python's search for unreachable cycles stops everything, 0.15 to 0.3 s over the rows of 2,000 series: it is to
+look at what is young. What is drawn is cycles (a strip of Textual's is in its own cache), some 120 objects each
+second. A search comes after minutes: a board that comes and goes, 10,000 objects, does not set it off, and what it
+finds alive, one screen, may become old."""
 
 
 def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
@@ -31,8 +33,10 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
     Raises UsageError where there is no terminal.
     """
     from stream_monitor.tui.escape import hasten_escape
+    from stream_monitor.tui.hangup import survive_hangup, watched_input
 
     hasten_escape()
+    survive_hangup()
     from textual import constants
 
     in_browser = constants.DRIVER is not None  # textual-serve names its driver
@@ -46,12 +50,13 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
 
     sys.setswitchinterval(_SWITCH_S)
     gc.set_threshold(*_GC)
+    is_gone = watched_input()
     app = MonitorApp(
         feed,
         place=f"{settings.prefix} on {settings.broker}",
         known=settings.known_components,
         memory=default_path(),
-        stopped=stopped,
+        stopped=lambda: stopped() or is_gone(),
     )
     return app.run() or 0
 

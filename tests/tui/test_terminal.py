@@ -15,6 +15,8 @@ from stream_monitor.tui.escape import _Selector
 from tests.tui.terminal import Terminal, tui
 
 PATIENCE_S = 60
+IGNORES_HANGUP = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh")
+"""As under nohup."""
 
 
 @pytest.fixture
@@ -22,9 +24,9 @@ def start(tmp_path):
     """A dashboard in a terminal, ended at the end."""
     started = []
 
-    def go(**environment):
+    def go(before=(), **environment):
         state = {"XDG_STATE_HOME": str(tmp_path), "STREAM_MONITOR_CONFIG": "", **environment}
-        started.append(Terminal(tui("--broker", "127.0.0.1:1"), **state))
+        started.append(Terminal([*before, *tui("--broker", "127.0.0.1:1")], **state))
         started[-1].until(is_up)
         return started[-1]
 
@@ -71,6 +73,14 @@ def test_suspended_and_resumed(start):
     terminal.signal(signal.SIGCONT)
     terminal.press("5")
     terminal.until(lambda lines: any("severity" in line for line in lines))
+
+
+@pytest.mark.screen
+@pytest.mark.parametrize("before", [(), IGNORES_HANGUP], ids=["told", "not told"])
+def test_a_closed_window_leaves_no_process(start, before):
+    terminal = start(before)
+    terminal.close()
+    assert terminal.process.wait(PATIENCE_S) is not None
 
 
 @pytest.mark.screen
