@@ -105,12 +105,17 @@ class Table(ScrollView, Generic[Item], can_focus=True):
     # --- What it shows ----------------------------------------------------------------------------
 
     def show(self, items: list[Item], palette: Palette, *, is_dimmed: bool = False) -> None:
-        """Other items; the cursor stays on its row while that is there."""
+        """Other items. The cursor stays on its row while that is there, and in sight if it was; before it is moved,
+        and after "first", it is on the first row, whichever that is.
+        """
+        was_in_sight = self._is_in_sight
         self.items, self.palette, self.is_dimmed = items, palette, is_dimmed
         if self._cursor_key is not None:
             self._at = next((i for i, item in enumerate(items) if self._key(item) == self._cursor_key), self._at)
         self._at = max(0, min(self._at, len(items) - 1))
         self.virtual_size = Size(self.size.width, len(items) + 1)
+        if was_in_sight:
+            self._into_sight()
         self.refresh()
 
     @property
@@ -187,6 +192,10 @@ class Table(ScrollView, Generic[Item], can_focus=True):
         self.refresh()
         self.post_message(self.Moved(self, self.items[self._at]))
 
+    @property
+    def _is_in_sight(self) -> bool:
+        return 0 <= self._at - self.scroll_offset.y < self.size.height - 1
+
     def _into_sight(self) -> None:
         height, top = max(1, self.size.height - 1), self.scroll_offset.y
         if self._at < top:
@@ -203,8 +212,10 @@ class Table(ScrollView, Generic[Item], can_focus=True):
         self.move_to(self._at + by * max(1, self.size.height - 2))
 
     def action_end(self, which: int) -> None:
-        """First or last."""
+        """First, and it stays there; or last."""
         self.move_to(0 if which < 0 else len(self.items) - 1)
+        if which < 0:
+            self._cursor_key = None
 
     def action_open(self) -> None:
         """The row's own."""

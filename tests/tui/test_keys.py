@@ -58,13 +58,13 @@ class Hands:
 pytestmark = pytest.mark.screen
 
 
-def driven(test, **options):
+def driven(test, *, size=(120, 40), **options):
     """Run a test with hands on an app."""
 
     async def look(app, pilot):
         await test(Hands(app, pilot), app)
 
-    run(app_of(**options), look)
+    run(app_of(**options), look, size)
 
 
 def test_tabs_and_help():
@@ -103,6 +103,30 @@ def test_the_cursor_of_a_table():
         assert table.item.entity == entities[1], "the cursor stays on its row when it is sorted otherwise"
 
     driven(go)
+
+
+def test_rows_in_another_order_do_not_take_the_cursor_out_of_sight():
+    async def go(hands, app):
+        table = app.pane.table
+
+        def line():
+            return table.items.index(table.item) - table.scroll_offset.y
+
+        app.sort = ("trend", True)
+        await hands.press("down", "r")
+        mine, rows = table.item.entity, table.size.height - 1
+        assert len(table.items) > 2 * rows
+        await hands.press("S")
+        assert table.item.entity == mine
+        assert table.scroll_offset.y > 0, "it has gone far"
+        assert 0 <= line() < rows
+        table.scroll_to(y=0, animate=False)
+        await hands.press("r")
+        assert table.scroll_offset.y == 0, "whoever scrolls away from it stays where they look"
+        await hands.press("g", "S")
+        assert (table.items.index(table.item), table.scroll_offset.y) == (0, 0), "the first is the first"
+
+    driven(go, size=(80, 24))
 
 
 def test_sorting():
