@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, OFFSET_INVALID, Consumer, KafkaException, Message, TopicPartition
 
 from stream_monitor import clients
 from stream_monitor.errors import MonitorError, StoppedError
+from stream_monitor.feed.spin import LOOK_MS, Spin
 from stream_monitor.settings import Settings
 
 _BATCH = 2_000
 _ANSWER_S = 10.0
 _PATIENCE_S = 10.0
 _LOOK_S = 0.05
+_LOOK_AT_MOST_S = 2.0
 
 Place = tuple[str, int]
 """(topic without prefix, partition)."""
@@ -32,6 +34,7 @@ class Reader:
         self._settings = settings
         self._stopped = stopped
         self._prefix = len(settings.topic(""))
+        self._spin = Spin()
         self._consumer: Consumer = clients.consumer(
             settings,
             **{
@@ -40,15 +43,23 @@ class Reader:
                 "queued.min.messages": 20_000,
                 "queued.max.messages.kbytes": 32_768,
                 "error_cb": self._on_error,
+                "statistics.interval.ms": LOOK_MS,
+                "stats_cb": self._spin.take,
             },
         )
         self._places = [(name, p) for name, count in partitions.items() for p in range(count)]
         self._next: dict[Place, int] = {}
         """The offset that is followed next."""
-        self._follows = False
+        self._assigned: set[Place] | None = None
+        """What is fetched to be followed; None: something else is."""
 
     def _on_error(self, _error: object) -> None:
         self.is_down = True
+
+    @property
+    def rests(self) -> bool:
+        """The broker does not hold idle fetches back: only where topics have gone on is anything fetched."""
+        return self._spin.found
 
     def begin(self) -> None:
         """From here on everything is followed."""
@@ -84,7 +95,7 @@ class Reader:
         if until_ms is not None:
             ends |= self._starts(name, [until_ms if since is not None else None for since in since_ms])
         ends = {place: end for place, end in ends.items() if starts.get(place, end) < end}
-        self._follows = False
+        self._assigned = None
         self._consumer.assign([self._at(place, starts[place]) for place in ends])
         patience = time.monotonic() + _PATIENCE_S
         while ends:
@@ -108,10 +119,34 @@ class Reader:
 
     def follow(self, timeout_s: float) -> Batch:
         """What has come, after at most this time."""
-        if not self._follows:
-            self._consumer.assign([self._at(place, offset) for place, offset in self._next.items()])
-            self._follows = True
-        return self._fetch(timeout_s, moves=True)
+        if not self.rests:
+            self._assign(set(self._next))
+            return self._fetch(timeout_s, moves=True)
+        behind = self._behind()
+        self._assign(behind)
+        if not behind:
+            time.sleep(min(timeout_s, _LOOK_S))
+        return self._fetch(timeout_s if behind else 0.0, moves=True)
+
+    def _assign(self, places: set[Place]) -> None:
+        """Fetch these from where they are followed; more are, where they already were: what is fetched is kept."""
+        if self._assigned is None or not places or not places <= self._assigned:
+            self._consumer.assign([self._at(place, self._next[place]) for place in places])
+            self._assigned = places
+
+    def _behind(self) -> set[Place]:
+        """Where a topic goes on behind what has been followed, or has begun anew."""
+        wanted = [self._at(place, OFFSET_END) for place in self._next]
+        try:
+            found = self._consumer.offsets_for_times(wanted, timeout=_LOOK_AT_MOST_S)
+        except KafkaException:
+            self.is_down = True
+            return set()
+        ends = {(at.topic[self._prefix :], at.partition): at for at in found}
+        for at in ends.values():
+            if at.error is not None:
+                raise KafkaException(at.error)
+        return {place for place, at in ends.items() if at.offset != self._next[place]}
 
     def _fetch(self, timeout_s: float, *, moves: bool = False) -> Batch:
         if self._stopped():

@@ -105,8 +105,9 @@ class Table(ScrollView, Generic[Item], can_focus=True):
     # --- What it shows ----------------------------------------------------------------------------
 
     def show(self, items: list[Item], palette: Palette, *, is_dimmed: bool = False) -> None:
-        """Other items. The cursor stays on its row while that is there, and in sight if it was; before it is moved,
-        and after "first", it is on the first row, whichever that is.
+        """Other items. The cursor stays on its row while that is there, and in sight if it was.
+
+        Before it is moved, and after "first", it is on the first row, whichever that is.
         """
         was_in_sight = self._is_in_sight
         self.items, self.palette, self.is_dimmed = items, palette, is_dimmed

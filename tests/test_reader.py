@@ -1,0 +1,95 @@
+"""Following topics: all that comes, in order, once; and rest where the broker has nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from confluent_kafka.admin import NewTopic
+
+from stream_monitor import clients
+from stream_monitor.feed.reader import Reader
+from stream_monitor.feed.spin import Spin
+from tests.workers import wait_for
+
+
+class Followed:
+    """What a reader has followed, by place; and a producer to the same topics."""
+
+    def __init__(self, settings, topics):
+        self.reader = Reader(settings, topics, lambda: False)
+        self.reader.begin()
+        self.got = {}
+        self._settings, self._producer = settings, clients.producer(settings, **{"linger.ms": 0})
+
+    def send(self, topic, partition, *values):
+        for value in values:
+            self._producer.produce(self._settings.topic(topic), b"%d" % value, partition=partition)
+        self._producer.flush()
+
+    def look(self):
+        for place, value in self.reader.follow(0.1):
+            self.got.setdefault(place, []).append(int(value))
+
+    def has(self, *values, at):
+        self.look()
+        return self.got.get(at) == list(values)
+
+
+def topics_of(settings, **counts):
+    admin = clients.admin(settings)
+    for made in admin.create_topics([NewTopic(settings.topic(n), c, 1) for n, c in counts.items()]).values():
+        made.result()
+
+
+@pytest.mark.parametrize(
+    "broker", [pytest.param("embedded", marks=pytest.mark.broker), pytest.param("kafka", marks=pytest.mark.kafka)]
+)
+def test_all_that_comes_before_it_rests_and_after(broker, request, make_settings):
+    settings = make_settings(request.getfixturevalue(broker))
+    topics_of(settings, a=2, b=1)
+    followed = Followed(settings, {"a": 2, "b": 1})
+    try:
+        followed.send("a", 1, 1, 2, 3)
+        wait_for(lambda: followed.has(1, 2, 3, at=("a", 1)), 30)
+        if broker == "embedded":
+            wait_for(lambda: followed.look() or followed.reader.rests, 30)
+        else:
+            for _ in range(30):
+                followed.look()
+            assert not followed.reader.rests, "Kafka holds an idle fetch back"
+        many = range(4, 5_000)
+        followed.send("a", 1, *many)
+        followed.send("b", 0, 1)
+        wait_for(lambda: followed.has(1, 2, 3, *many, at=("a", 1)), 30)
+        wait_for(lambda: followed.has(1, at=("b", 0)), 30)
+        list(followed.reader.before("a", [0, 0]))
+        followed.send("a", 0, 7)
+        wait_for(lambda: followed.has(7, at=("a", 0)), 30)
+        followed.look()
+        assert followed.got == {("a", 0): [7], ("a", 1): [1, 2, 3, *many], ("b", 0): [1]}
+    finally:
+        followed.reader.close()
+
+
+def said(ts, fetches, records):
+    brokers = {"one:9092/1": {"req": {"Fetch": fetches}}, "GroupCoordinator": {"req": {}}, "odd": {}}
+    return json.dumps({"ts": ts * 1_000_000, "rxmsgs": records, "brokers": brokers})
+
+
+@pytest.mark.parametrize(
+    ("fetches", "records", "spins"),
+    [(10, 0, False), (5_000, 5_000, False), (15_000, 20, True), (5_000, 200_000, False)],
+)
+def test_a_broker_that_answers_idle_fetches_at_once_is_told_from_a_busy_one(fetches, records, spins):
+    spin = Spin()
+    for second in range(3):
+        spin.take(said(second, 100_000 + fetches * second, records * second))
+    assert spin.found == spins
+
+
+def test_what_was_found_stays():
+    spin = Spin()
+    for second, fetches in enumerate((0, 50_000, 50_000, 50_000)):
+        spin.take(said(second, fetches, 0))
+    assert spin.found
