@@ -128,7 +128,7 @@ def keep_screens(terminal: Tmux, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--starts", type=int, default=5)
-    parser.add_argument("--logs", type=int, default=20)
+    parser.add_argument("--logs", type=int, default=15, help="at most 15: each is a row in sight")
     parser.add_argument("--screens", type=Path)
     asked = parser.parse_args()
     us = [sys.executable, "-m", "stream_monitor"]
