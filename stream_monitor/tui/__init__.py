@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import gc
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from stream_monitor.errors import UsageError
 from stream_monitor.feed import LiveFeed
 from stream_monitor.settings import Settings
 
+_FPS = "120"
+"""Textual draws at most so often. A letter that is typed is one picture, what it filters the next: 8 ms later."""
 _SWITCH_S = 0.0005
 """How soon a thread that works gives way: an app's loop asks for it many times while it answers one key."""
 _GC = (25_000, 4, 10)
@@ -35,6 +38,7 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
     from stream_monitor.tui.escape import hasten_escape
     from stream_monitor.tui.hangup import survive_hangup, watched_input
 
+    os.environ.setdefault("TEXTUAL_FPS", _FPS)
     hasten_escape()
     survive_hangup()
     from textual import constants

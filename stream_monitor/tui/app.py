@@ -98,7 +98,7 @@ class MonitorApp(Dashboard):
             found = None if text is None else length_of(text)
             if found is not None:
                 self.when, self.cursor = replace(self.when, length_ms=found), None
-                self.want()
+                self.want_soon()
 
         answers = [(length(ms), f"{ms // 60_000}m") for ms in RANGES_MS]
         self.push_screen(Ask("range", "any other: 90m, 2h, 3d, 1d 6h", answers, check), answer)
@@ -117,7 +117,7 @@ class MonitorApp(Dashboard):
             found = None if text is None else moment_of(text, now)
             if found is not None:
                 self.when, self.cursor, self.paused_ms = self.when.jump(found, self.feed.now_ms()), None, None
-                self.want()
+                self.want_soon()
 
         answers = [(f"{back} ago", back) for back in ("15m", "1h", "6h", "1d", "7d")]
         hint = "-2h, 14:30, yesterday 14:30, 2024-01-15 10:30 (UTC)"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from textual import events, work
 from textual.app import App, ComposeResult
-from textual.widgets import ContentSwitcher, Footer, Input
+from textual.widgets import ContentSwitcher, Input
 
 from stream_monitor.board.when import When
 from stream_monitor.core.metric import SeriesId
@@ -26,11 +26,11 @@ from stream_monitor.tui.memory import Memory, recall, remember
 from stream_monitor.tui.order import Orders
 from stream_monitor.tui.palette import DARK, LIGHT, Palette, dimmed, palette_of
 from stream_monitor.tui.pane import SORTS, TABS, Pane, pane_of
-from stream_monitor.tui.widget import Ribbon
+from stream_monitor.tui.widget import Hints, Ribbon
 
 TICK_S = 0.1
 DRAW_S = 0.06
-"""Until a draft is drawn: two threads would take twice as long."""
+"""Until a whole screen is drawn: two threads would take twice as long."""
 QUIET_S, HELD_UP_S = 0.15, 1.0
 """After a key nothing is computed that was not asked for, so that its answer is drawn; but not for ever."""
 PAUSE_S = 0.3
@@ -96,7 +96,7 @@ class Dashboard(App[int]):
         with ContentSwitcher(initial=self.tab, id="panes"):
             yield from self._panes.values()
         yield Input(placeholder="words; commas between alternatives; kafka: is a kind", id="filter")
-        yield Footer(show_command_palette=False, compact=True)
+        yield Hints()
 
     def on_mount(self) -> None:
         """Begin to read and to look."""
@@ -180,6 +180,15 @@ class Dashboard(App[int]):
         if self.is_running and not self._busy:
             self._tick()
 
+    def want_soon(self) -> None:
+        """The same where the whole screen is drawn first: a draft, or what a question was in front of."""
+        if self.inline:
+            self.want()
+            return
+        self._wanted, self._begin_s = True, time.monotonic() + DRAW_S
+        self.say()
+        self.set_timer(DRAW_S * 1.1, self._tick)
+
     def draft(self) -> None:
         """Draw what can be drawn of another tab, order or filter without asking the feed; then compute it."""
         same = (b for b in (self._whole, self.board) if b is not None and b.when == self.when)
@@ -187,8 +196,7 @@ class Dashboard(App[int]):
         if source is not None and not self.inline:
             self.board = drafted(source, self._wish, self._orders)
             self.redraw()
-            self._wanted, self._begin_s = True, time.monotonic() + DRAW_S
-            self.set_timer(DRAW_S * 1.1, self._tick)
+            self.want_soon()
         else:
             self.want()
 

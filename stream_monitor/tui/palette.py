@@ -34,6 +34,7 @@ class Palette:
     bad: Style
     warn: Style
     head: Style
+    key: Style
     cursor: Style
     cursor_away: Style
     bands: tuple[Style, Style, Style]
@@ -89,6 +90,7 @@ def palette_of(theme: dict[str, str], *, dark: bool) -> Palette:
         bad=Style(color=colour("error", base.error), bold=True),
         warn=Style(color=colour("warning", base.warning)),
         head=Style(color=dim, bold=True),
+        key=Style(color=colour("accent", base.accent), bold=True),
         cursor=Style(bgcolor="#28405c" if dark else "#cfe2fb"),
         cursor_away=Style(bgcolor="#222c38" if dark else "#e6eaef"),
         bands=tuple(Style(color=c) for c in base.bands),  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from stream_monitor import clients
 from stream_monitor.board.item import Place
@@ -25,7 +25,7 @@ from stream_monitor.feed import Excerpt, RawRecord
 from stream_monitor.tui.palette import Palette
 from stream_monitor.tui.table import Cell, Column, Table
 from stream_monitor.tui.text import clean
-from stream_monitor.tui.widget import Ribbon, Word
+from stream_monitor.tui.widget import Hints, Ribbon, Word
 
 MOST_CHARS = 20_000
 """Of a record's value that are shown."""
@@ -103,7 +103,7 @@ class RawScreen(Screen[None]):
         yield Table(NEIGHBOURS, lambda record: record.offset, empty="", id="raw-neighbours")
         with VerticalScroll(id="raw-record"):
             yield Static("", id="raw-text")
-        yield Footer(show_command_palette=False)
+        yield Hints()
 
     def on_mount(self) -> None:
         """Fetch the first."""
@@ -122,7 +122,7 @@ class RawScreen(Screen[None]):
             Word(f" {what} at {clock(place.timestamp_ms)} UTC", palette.text),
         ]
         count = f"{self.index + 1} of {len(self.places)}  [ ] others "
-        self.query_one(Ribbon).show((left, [Word(count, palette.dim)]))
+        self.query_one("#raw-head", Ribbon).show((left, [Word(count, palette.dim)]))
         self._say(f"fetching logs.{place.kind} partition {place.partition} offset {place.offset} …")
         if self._inline:
             self._got(*self._read(place))

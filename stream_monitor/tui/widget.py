@@ -19,7 +19,7 @@ from stream_monitor.board.cards import Card
 from stream_monitor.tui.board import Chart
 from stream_monitor.tui.canvas import Line, spark
 from stream_monitor.tui.chart import draw, plot_left, step_at
-from stream_monitor.tui.palette import Palette
+from stream_monitor.tui.palette import Palette, palette_of
 from stream_monitor.tui.text import clean, fit
 
 
@@ -34,7 +34,7 @@ class Word(NamedTuple):
 class Ribbon(Widget):
     """Lines of words: some on the left, some on the right, which go first where there is no room."""
 
-    def __init__(self, id: str) -> None:  # noqa: A002  (Textual's name)
+    def __init__(self, id: str | None = None) -> None:  # noqa: A002  (Textual's name)
         super().__init__(id=id)
         self._lines: list[tuple[Sequence[Word], Sequence[Word]]] = []
         self._hits: dict[int, list[tuple[int, int, str]]] = {}
@@ -84,6 +84,32 @@ class Ribbon(Widget):
         for start, end, action in self._hits.get(event.y, ()):
             if action and start <= event.x < end:
                 await self.app.run_action(action)
+
+
+class Hints(Ribbon):
+    """The keys that do something where the focus is; a click is a press.
+
+    Textual's Footer has a widget for each, made and styled anew whenever the focus moves: 20 ms of each such key.
+    """
+
+    def on_mount(self) -> None:
+        """Look whenever the focus or the theme may be another."""
+        self.screen.bindings_updated_signal.subscribe(self, lambda _: self.look())
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.look())
+
+    def look(self) -> None:
+        """Name the keys that are to be shown, each action once."""
+        palette = palette_of(self.app.theme_variables, dark=self.app.current_theme.dark)
+        found: dict[str, Binding] = {}
+        for active in self.screen.active_bindings.values():
+            if active.binding.show and active.enabled:
+                found.setdefault(active.binding.action, active.binding)
+        words = []
+        for binding in found.values():
+            press = f"simulate_key({binding.key!r})"
+            words.append(Word(f" {self.app.get_key_display(binding)}", palette.key, press))
+            words.append(Word(f" {binding.description}", palette.text, press))
+        self.show((words, []))
 
 
 class Cards(Widget):

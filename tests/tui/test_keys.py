@@ -23,7 +23,7 @@ from stream_monitor.tui.memory import recall
 from stream_monitor.tui.pane import TABS
 from stream_monitor.tui.raw import RawScreen
 from stream_monitor.tui.table import Table
-from stream_monitor.tui.widget import Panel, Ribbon
+from stream_monitor.tui.widget import Hints, Panel, Ribbon
 from tests.tui import data
 from tests.tui.apps import app_of, run
 
@@ -49,6 +49,10 @@ class Hands:
                 return
             await self._pilot.pause(0.01)
         raise AssertionError("it did not come")
+
+    async def click(self, widget, x):
+        await self._pilot.click(widget, offset=(x, 0))
+        await self._pilot.pause()
 
     async def type(self, text):
         await self._pilot.press(*text)
@@ -84,6 +88,24 @@ def test_tabs_and_help():
             await hands.until(lambda: CommandPalette.is_open(app))
             await hands.press("escape")
             await hands.until(lambda: not CommandPalette.is_open(app))
+
+    driven(go)
+
+
+def test_the_keys_that_are_named_are_those_of_what_has_the_focus_and_can_be_clicked():
+    async def go(hands, app):
+        named = app.screen.query_one(Hints).text
+        assert " ? help" in named
+        assert " q quit" in named
+        await hands.click(Hints, named.index("help"))
+        assert isinstance(app.screen, Help)
+        await hands.press("escape", "slash")
+        await hands.until(lambda: "raw logs" not in app.screen.query_one(Hints).text)
+        await hands.press("escape", "enter")
+        await hands.until(lambda: "next exemplar" in app.screen.query_one(Hints).text)
+        assert "quit" not in app.screen.query_one(Hints).text
+        await hands.click(Hints, app.screen.query_one(Hints).text.index("back"))
+        assert not isinstance(app.screen, RawScreen)
 
     driven(go)
 
