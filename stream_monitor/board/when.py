@@ -55,7 +55,11 @@ class When:
 
     def jump(self, at_ms: int, now_ms: int) -> When:
         """To a moment; to now, where that is not past."""
-        return replace(self, at_ms=None if at_ms >= now_ms else max(0, at_ms), plays=False)
+        return self.now() if at_ms >= now_ms else replace(self, at_ms=max(0, at_ms), plays=False)
+
+    def now(self) -> When:
+        """Live."""
+        return replace(self, at_ms=None, plays=False)
 
     def step(self, by: int, step_ms: int, now_ms: int) -> When:
         """Some steps back or on."""
@@ -67,7 +71,7 @@ class When:
         if self.at_ms is None or not self.plays:
             return self
         at = self.at_ms + round(elapsed_ms * self.speed)
-        return replace(self, at_ms=None, plays=False) if at >= now_ms else replace(self, at_ms=at)
+        return self.now() if at >= now_ms else replace(self, at_ms=at)
 
     def faster(self, by: int) -> When:
         """The next speed, or the one before."""

@@ -8,7 +8,6 @@ app       keys, and when to draw again   raw                   the log behind a 
 from __future__ import annotations
 
 import codecs
-import gc
 import os
 import shlex
 import sys
@@ -23,11 +22,6 @@ _FPS = "120"
 """Textual draws at most so often. A letter that is typed is one picture, what it filters the next: 8 ms later."""
 _SWITCH_S = 0.0005
 """How soon a thread that works gives way: an app's loop asks for it many times while it answers one key."""
-_GC = (25_000, 4, 10)
-"""Python's search for unreachable cycles stops everything, 0.15 to 0.3 s over the rows of 2,000 series: it is to
-look at what is young. What is drawn is cycles (a strip of Textual's is in its own cache), some 120 objects each
-second. A search comes after minutes: a board that comes and goes, 10,000 objects, does not set it off, and what it
-finds alive, one screen, may become old."""
 
 
 def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
@@ -51,9 +45,9 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
     feed.start()  # it reads while the rest is imported
     from stream_monitor.tui.app import MonitorApp
     from stream_monitor.tui.memory import default_path
+    from stream_monitor.tui.rubbish import Rubbish
 
     sys.setswitchinterval(_SWITCH_S)
-    gc.set_threshold(*_GC)
     is_gone = watched_input()
     app = MonitorApp(
         feed,
@@ -61,6 +55,7 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
         known=settings.known_components,
         memory=default_path(),
         stopped=lambda: stopped() or is_gone(),
+        quiet=Rubbish().look,
     )
     return app.run() or 0
 

@@ -105,18 +105,19 @@ class MonitorApp(Dashboard):
 
     def action_time_machine(self) -> None:
         """Go to a moment."""
-        now = self.feed.now_ms()
 
         def check(text: str) -> str | None:
+            now = self.feed.now_ms()
             found = moment_of(text, now)
             if found is not None:
                 return None if found <= now else f"{text!r} is not past; it is {moment(now)} UTC"
             return f"{text!r} is no moment; say -2h, 14:30, yesterday 14:30 or 2024-01-15 10:30 (UTC)"
 
         def answer(text: str | None) -> None:
+            now = self.feed.now_ms()
             found = None if text is None else moment_of(text, now)
             if found is not None:
-                self.when, self.cursor, self.paused_ms = self.when.jump(found, self.feed.now_ms()), None, None
+                self.when, self.cursor, self.paused_ms = self.when.jump(found, now), None, None
                 self.want_soon()
 
         answers = [(f"{back} ago", back) for back in ("15m", "1h", "6h", "1d", "7d")]
@@ -153,7 +154,7 @@ class MonitorApp(Dashboard):
 
     def action_live(self) -> None:
         """Now again."""
-        self.when, self.paused_ms = self.when.jump(self.feed.now_ms(), self.feed.now_ms()), None
+        self.when, self.paused_ms = self.when.now(), None
         self.want()
 
     def action_refresh(self) -> None:

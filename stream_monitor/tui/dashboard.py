@@ -57,11 +57,12 @@ class Dashboard(App[int]):
         memory: Path | None = None,
         folder: Path | None = None,
         stopped: Callable[[], bool] = lambda: False,
+        quiet: Callable[[float], None] = lambda _: None,
         inline: bool = False,
     ) -> None:
         """`place`: the broker and prefix, for the eye. `memory`: a file, None: forget everything. `folder`: for
-        exports, the current one if None. `stopped`: a signal has come. `inline`: compute in the app's own thread,
-        for tests.
+        exports, the current one if None. `stopped`: a signal has come. `quiet` is called often with the seconds
+        since the last key. `inline`: compute in the app's own thread, for tests.
         """
         super().__init__()
         self.register_theme(DARK)
@@ -78,7 +79,7 @@ class Dashboard(App[int]):
         self.paused_ms: int | None = None
         self.board: Board | None = None
         self.cursor: int | None = None
-        self._stopped = stopped
+        self._stopped, self._quiet = stopped, quiet
         self._ribbons = [Ribbon(id=name) for name in ("top", "tabs", "banner")]
         self._panes = {name: pane_of(name) for name in TABS}
         self._whole: Board | None = None
@@ -86,8 +87,8 @@ class Dashboard(App[int]):
         self._orders = Orders()
         self._wanted, self._busy, self._was_version = True, False, -1
         self._seen_version, self._seen_s, self._soonest_s = -1, 0.0, 0.0
-        self._next_s = self._touched_s = self._begin_s = 0.0
-        self._ticked_s = time.monotonic()
+        self._next_s = self._begin_s = 0.0
+        self._ticked_s = self._touched_s = time.monotonic()
         self._said_s = -1
 
     def compose(self) -> ComposeResult:
@@ -162,6 +163,7 @@ class Dashboard(App[int]):
         if ((self._wanted and now >= self._begin_s) or is_due) and not self._busy:
             self._was_version = version
             self._begin()
+        self._quiet(now - self._touched_s)
 
     def _came(self, now: float) -> None:
         """A change after a pause: what comes once a second is drawn when it has come, not up to a second later."""

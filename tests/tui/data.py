@@ -5,7 +5,7 @@ Seeded: the same records whenever they are asked for. The clock stands at NOW.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -84,7 +84,11 @@ def hour() -> tuple[list[bytes], dict[tuple[str, int], list[RawRecord]]]:
     return values_of(folded(done, raw)), raw
 
 
-def feed(values: Sequence[bytes] | None = None, alerts: Sequence[bytes] = ALERTS) -> FixedFeed:
+def feed(
+    values: Sequence[bytes] | None = None,
+    alerts: Sequence[bytes] = ALERTS,
+    clock: Callable[[], int] = lambda: NOW,
+) -> FixedFeed:
     """A feed of the hour, or of other values, whose clock stands."""
     metrics, raw = hour()
-    return FixedFeed(metrics if values is None else values, alerts, raw, clock=lambda: NOW)
+    return FixedFeed(metrics if values is None else values, alerts, raw, clock=clock)

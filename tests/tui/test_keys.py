@@ -6,6 +6,7 @@ import ast
 import csv
 import errno
 import io
+import itertools
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -262,6 +263,19 @@ def test_pause_refresh_and_the_time_machine():
         assert app.when.is_live
 
     driven(go)
+
+
+@pytest.mark.parametrize("keys", [("l",), ("escape",), ("t", "n", "o", "w", "enter")])
+def test_now_is_live_also_while_the_clock_goes_on(keys):
+    ticks = itertools.count(data.NOW)
+
+    async def go(hands, app):
+        await hands.press("comma")
+        assert not app.when.is_live
+        await hands.press(*keys)
+        assert app.when.is_live
+
+    driven(go, feed=data.feed(clock=lambda: next(ticks)))
 
 
 def test_from_a_row_a_step_and_an_alert_to_the_log():
