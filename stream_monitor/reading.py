@@ -20,7 +20,7 @@ from stream_monitor.board.name import name_of, series_of
 from stream_monitor.board.when import When
 from stream_monitor.charts import Chart, Scene, charts
 from stream_monitor.core.aggregate import reported
-from stream_monitor.core.timeline import Part
+from stream_monitor.core.part import Part
 from stream_monitor.core.view import Query, View
 from stream_monitor.core.window import HOUR_MS
 from stream_monitor.errors import UsageError

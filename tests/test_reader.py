@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from confluent_kafka.admin import NewTopic
@@ -70,6 +71,23 @@ def test_all_that_comes_before_it_rests_and_after(broker, request, make_settings
         assert followed.got == {("a", 0): [7], ("a", 1): [1, 2, 3, *many], ("b", 0): [1]}
     finally:
         followed.reader.close()
+
+
+@pytest.mark.broker
+def test_who_takes_long_over_a_batch_is_not_the_broker(embedded, make_settings, monkeypatch):
+    monkeypatch.setattr("stream_monitor.feed.reader._PATIENCE_S", 1.0)
+    monkeypatch.setattr("stream_monitor.feed.reader._BATCH", 100)
+    settings = make_settings(embedded)
+    topics_of(settings, a=1)
+    followed = Followed(settings, {"a": 1})
+    followed.send("a", 0, *range(250))
+    followed.reader.begin()
+    read = []
+    for _, values in followed.reader.before("a", [0]):
+        read += [int(value) for value in values]
+        time.sleep(1.2)
+    followed.reader.close()
+    assert read == list(range(250))
 
 
 def said(ts, fetches, records):

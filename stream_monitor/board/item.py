@@ -12,8 +12,9 @@ from stream_monitor.core import drift
 from stream_monitor.core.aggregate import Aggregate
 from stream_monitor.core.distribution import Distribution
 from stream_monitor.core.metric import SeriesId
+from stream_monitor.core.part import Part
 from stream_monitor.core.status import Status, status_of
-from stream_monitor.core.timeline import LineView, Part
+from stream_monitor.core.timeline import LineView
 from stream_monitor.core.view import View
 from stream_monitor.core.window import MINUTE_MS
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from stream_monitor.core.distribution import Distribution
-from stream_monitor.core.timeline import LineView, Merged, Part
+from stream_monitor.core.part import Merged, Part
+from stream_monitor.core.timeline import LineView
 from stream_monitor.core.view import View
 
 LATENCY = "latency_ms"

@@ -22,8 +22,9 @@ from stream_monitor.core.distribution import MICRO, Distribution
 from stream_monitor.core.health import Facts, Sample
 from stream_monitor.core.measure import CONFIDENCE, LAG, LEAST_USUAL
 from stream_monitor.core.metric import SeriesId
+from stream_monitor.core.part import Part
 from stream_monitor.core.record import OTHER, Kind
-from stream_monitor.core.timeline import LineView, Part
+from stream_monitor.core.timeline import LineView
 from stream_monitor.core.usual import Lags
 from stream_monitor.core.view import View
 from stream_monitor.core.window import MINUTE_MS

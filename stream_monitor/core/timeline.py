@@ -10,16 +10,16 @@ twice. What a part costs to decode is paid when somebody asks for its aggregate,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Protocol
 
 from stream_monitor.core.aggregate import Aggregate, merged, reported
 from stream_monitor.core.metric import SeriesId
+from stream_monitor.core.part import Merged, Part, Row, sums_of
 from stream_monitor.core.record import Kind
 from stream_monitor.core.snapshot import Range
-from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, SIZES_MS
+from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, SIZES_MS, window_start
 
 STEPS_MS = (MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS, HOUR_MS, 6 * HOUR_MS, DAY_MS)
 """Each begins where a day (UTC) is divided by it without a rest."""
@@ -30,79 +30,15 @@ TAIL = 2
 SHORTER_MS = dict(pairwise(reversed(STEPS_MS)))
 """Of each step the one that it is put together of."""
 
+_NOTHING = (math.inf, -math.inf)
+"""The span of no windows."""
+
 _NEXT_MS = {DAY_MS: HOUR_MS, HOUR_MS: MINUTE_MS}
 
 
-class Part(Protocol):
-    """Some results of one kind as one: a row, or several."""
-
-    @property
-    def records(self) -> int:
-        """Log lines folded."""
-
-    @property
-    def errors(self) -> int:
-        """Of `of`."""
-
-    @property
-    def of(self) -> int:
-        """What could have failed."""
-
-    @property
-    def volume(self) -> float:
-        """In the kind's unit."""
-
-    @property
-    def last_ms(self) -> int:
-        """Start of its latest minute that may have data."""
-
-    @property
-    def aggregate(self) -> Aggregate:
-        """All of it; not to be changed by whoever asks."""
-
-
-class Row(Part, Protocol):
-    """One window's result; never changes, it is replaced."""
-
-    @property
-    def start_ms(self) -> int:
-        """The window is [start_ms, start_ms + size_ms)."""
-
-    @property
-    def size_ms(self) -> int:
-        """One of SIZES_MS."""
-
-    @property
-    def final(self) -> bool:
-        """The window has closed."""
-
-
-class Merged:
-    """Several parts as one. The aggregate is made at the first question."""
-
-    __slots__ = ("_kind", "_whole", "errors", "last_ms", "of", "parts", "records", "volume")
-
-    def __init__(self, kind: Kind, parts: Sequence[Part]) -> None:
-        self._kind = kind
-        self.parts = parts
-        self._whole: Aggregate | None = None
-        self.records = sum(part.records for part in parts)
-        self.errors = sum(part.errors for part in parts)
-        self.of = sum(part.of for part in parts)
-        self.volume = sum(part.volume for part in parts)
-        self.last_ms = max(part.last_ms for part in parts)
-
-    @property
-    def is_ready(self) -> bool:
-        """Its aggregate is there."""
-        return self._whole is not None
-
-    @property
-    def aggregate(self) -> Aggregate:
-        """All of it; not to be changed by whoever asks."""
-        if self._whole is None:
-            self._whole = merged(self._kind, (part.aggregate for part in self.parts))
-        return self._whole
+def _wider(span: tuple[float, float], start_ms: int) -> tuple[float, float]:
+    first, last = span
+    return (min(first, start_ms), max(last, start_ms))
 
 
 class _Closed:
@@ -114,7 +50,7 @@ class _Closed:
         self.first_ms = first_ms
         self.cut_ms = cut_ms
         self.parts = parts
-        self.sums = _sums(parts)
+        self.sums = sums_of(parts)
         self._base: Aggregate | None = None
 
     def base(self, kind: Kind) -> Aggregate:
@@ -122,39 +58,6 @@ class _Closed:
         if self._base is None:
             self._base = merged(kind, (part.aggregate for part in self.parts if part is not None))
         return self._base
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """What a range's parts add up to; of the errors, None stands for nothing counted."""
-
-    records: int = 0
-    errors: int = 0
-    of: int = 0
-    volume: float = 0.0
-
-    @property
-    def error_ratio(self) -> float | None:
-        """errors / of; None where nothing was counted."""
-        return self.errors / self.of if self.of else None
-
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(
-            self.records + other.records,
-            self.errors + other.errors,
-            self.of + other.of,
-            self.volume + other.volume,
-        )
-
-
-def _sums(parts: Iterable[Part | None]) -> Sums:
-    found = [part for part in parts if part is not None]
-    return Sums(
-        sum(part.records for part in found),
-        sum(part.errors for part in found),
-        sum(part.of for part in found),
-        sum(part.volume for part in found),
-    )
 
 
 class LineView:
@@ -166,7 +69,7 @@ class LineView:
         self.kind = kind
         self.labels = labels
         self.tail = tail
-        self.sums = closed.sums + _sums(tail)
+        self.sums = closed.sums + sums_of(tail)
         self._closed = closed
         self._whole: Aggregate | None = None
 
@@ -255,6 +158,8 @@ class Line:
 
     def part(self, start_ms: int, step_ms: int, limit_ms: int | None) -> Part | None:
         """The step's part. `limit_ms`: windows that begin there or later, or reach beyond, are left out."""
+        if self._lies_outside(start_ms, start_ms + step_ms):
+            return None
         if limit_ms is not None and start_ms + step_ms > limit_ms:
             return self._made(start_ms, step_ms, limit_ms)
         parts = self._kept_of(step_ms).parts
@@ -298,6 +203,10 @@ class Line:
             return Merged(self.kind, parts)
         return parts[0] if parts else None
 
+    def _lies_outside(self, start_ms: int, end_ms: int) -> bool:
+        """No window lies there: seen at once, of most steps of a range that is longer than there are data."""
+        raise NotImplementedError
+
     def _within(self, start_ms: int, step_ms: int, end_ms: int) -> Iterator[Part]:
         """The parts of [start_ms, end_ms), of a step that has step_ms when it is whole."""
         raise NotImplementedError
@@ -306,11 +215,14 @@ class Line:
 class Timeline(Line):
     """One series: its winning rows."""
 
-    __slots__ = ("rows",)
+    __slots__ = ("_span", "_spans", "rows")
 
     def __init__(self, kind: Kind, labels: tuple[str, ...]) -> None:
         super().__init__(kind, labels)
         self.rows: dict[int, dict[int, Row]] = {size: {} for size in SIZES_MS}
+        self._spans: dict[int, tuple[float, float]] = dict.fromkeys(SIZES_MS, _NOTHING)
+        """By size: between which starts its windows lie. Outside shorter ones are not looked for, one by one."""
+        self._span = _NOTHING
 
     def take(self, row: Row) -> bool:
         """Keep the row if it wins its window; says whether it did."""
@@ -319,21 +231,38 @@ class Timeline(Line):
         if seen is not None and (row.records, row.final) <= (seen.records, seen.final):
             return False
         windows[row.start_ms] = row
+        self._spans[row.size_ms] = _wider(self._spans[row.size_ms], row.start_ms)
+        self._span = _wider(self._span, row.start_ms)
         self.touch(row.start_ms)
         return True
 
     def drop_before(self, size_ms: int, from_ms: int) -> int:
         """Forget the windows of a size that begin earlier; returns how many those were."""
+        return self._drop(size_ms, [start for start in self.rows[size_ms] if start < from_ms])
+
+    def drop_covered(self, before_ms: int) -> int:
+        """Forget the minutes before this time whose hour has its own row; returns how many those were."""
+        hours, minutes = self.rows[HOUR_MS], self.rows[MINUTE_MS]
+        return self._drop(MINUTE_MS, [m for m in minutes if m < before_ms and window_start(m, HOUR_MS) in hours])
+
+    def _drop(self, size_ms: int, starts: Sequence[int]) -> int:
         windows = self.rows[size_ms]
-        old = [start for start in windows if start < from_ms]
-        for start in old:
+        for start in starts:
             del windows[start]
-        return len(old)
+        if starts:
+            self._spans[size_ms] = (min(windows), max(windows)) if windows else _NOTHING
+            firsts, lasts = zip(*self._spans.values(), strict=True)
+            self._span = (min(firsts), max(lasts))
+        return len(starts)
 
     @property
     def is_empty(self) -> bool:
         """No row is left."""
         return not any(self.rows.values())
+
+    def _lies_outside(self, start_ms: int, end_ms: int) -> bool:
+        first, last = self._span
+        return end_ms <= first or start_ms > last
 
     def _within(self, start_ms: int, step_ms: int, end_ms: int) -> Iterator[Part]:
         size = max(size for size in SIZES_MS if size <= step_ms)
@@ -343,11 +272,14 @@ class Timeline(Line):
         """The rows of [start_ms, end_ms): windows of the size that lie in it, else the shorter ones."""
         windows = self.rows[size_ms]
         shorter_ms = _NEXT_MS.get(size_ms)
+        spans = [span for size, span in self._spans.items() if size < size_ms]
+        first_ms = min((first for first, _ in spans), default=math.inf)
+        last_ms = max((last for _, last in spans), default=-math.inf)
         for start in range(start_ms, end_ms, size_ms):
             row = windows.get(start)
             if row is not None and (shorter_ms is None or start + size_ms <= end_ms):
                 yield row
-            elif shorter_ms is not None and (self.rows[shorter_ms] or self.rows[MINUTE_MS]):
+            elif shorter_ms is not None and start + size_ms > first_ms and start <= last_ms:
                 yield from self._rows(start, min(start + size_ms, end_ms), shorter_ms)
 
 
@@ -357,7 +289,7 @@ class Total(Line):
     __slots__ = ("members", "newest_ms")
 
     def __init__(self, kind: Kind, members: Sequence[Timeline] = (), newest_ms: int = 0) -> None:
-        """`newest_ms`: start of the newest window; what is about as new is expected to change."""
+        """`newest_ms`: start of the newest window, 0 if unknown; what is about as new is expected to change."""
         super().__init__(kind, ())
         self.members: list[Timeline] = list(members)
         self.newest_ms = newest_ms
@@ -366,6 +298,9 @@ class Total(Line):
         """A window of a member that begins there has changed."""
         super().touch(start_ms)
         self.newest_ms = max(self.newest_ms, start_ms)
+
+    def _lies_outside(self, start_ms: int, end_ms: int) -> bool:  # noqa: ARG002  (its members know where they begin)
+        return 0 < self.newest_ms < start_ms
 
     def _within(self, start_ms: int, step_ms: int, end_ms: int) -> Iterator[Part]:
         """Of its members' steps; or of its own shorter ones, while it changes and no member has a row that long:

@@ -101,8 +101,8 @@ class Reader:
         while ends:
             batch = self._fetch(_LOOK_S)
             if batch:
-                patience = time.monotonic() + _PATIENCE_S
                 yield from _by_partition(batch).items()
+                patience = time.monotonic() + _PATIENCE_S  # what is done with it is not the broker's time
             if time.monotonic() > patience:
                 raise MonitorError(f"the broker stopped answering while {self._settings.topic(name)} was read")
             self._leave_what_is_read(ends)

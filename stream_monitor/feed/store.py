@@ -8,10 +8,11 @@ from typing import Any
 
 from stream_monitor import wire
 from stream_monitor.core.metric import SeriesId
+from stream_monitor.core.part import Merged, Part
 from stream_monitor.core.record import Kind
-from stream_monitor.core.timeline import LineView, Merged, Part, Timeline, Total
+from stream_monitor.core.timeline import LineView, Timeline, Total
 from stream_monitor.core.view import Query, View, matches
-from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS, window_start
+from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS
 from stream_monitor.feed.row import row_from
 
 MAX_ALERTS = 5_000
@@ -127,12 +128,7 @@ class Store:
     def drop_covered(self, before_ms: int) -> None:
         """Forget the minutes of hours that have their own row and end before this time."""
         with self.lock:
-            for line in self._series.values():
-                hours, minutes = line.rows[HOUR_MS], line.rows[MINUTE_MS]
-                old = [m for m in minutes if m < before_ms and window_start(m, HOUR_MS) in hours]
-                for start in old:
-                    del minutes[start]
-                self.rows -= len(old)
+            self.rows -= sum(line.drop_covered(before_ms) for line in self._series.values())
 
     def view(self, query: Query) -> View:
         """The answer to a query, out of what is there."""

@@ -64,6 +64,11 @@ class Board:
     is_warm: bool = True
     """Every window that the totals are of has been decoded."""
 
+    @property
+    def is_whole(self) -> bool:
+        """All of the range is in it."""
+        return self.view.complete and self.is_warm
+
 
 def axis_of(query: Query) -> Axis:
     """The steps' times."""

@@ -35,6 +35,8 @@ QUIET_S, HELD_UP_S = 0.15, 1.0
 """After a key nothing is computed that was not asked for, so that its answer is drawn; but not for ever."""
 PAUSE_S = 0.3
 """Without a change for so long, the next one begins a burst of them."""
+PARTIAL_S = 0.25
+"""Until the next look at a range that is still being read or decoded."""
 BUSY = 3.0
 """After a round that took long, this many times as long passes until the next."""
 
@@ -173,7 +175,7 @@ class Dashboard(App[int]):
 
     @property
     def _is_partial(self) -> bool:
-        return self.board is not None and not (self.board.view.complete and self.board.is_warm)
+        return self.board is not None and not self.board.is_whole
 
     def want(self) -> None:
         """Draw again as soon as it can be: what runs hurries, and what is there is drawn at once."""
@@ -225,9 +227,10 @@ class Dashboard(App[int]):
         self._busy = False
         if not self._is_up:
             return
-        now, self._soonest_s = time.monotonic(), time.monotonic() + BUSY * cost_s
-        self._soonest_s = max(self._soonest_s, now + self._memory.interval_s / 2)
-        self._next_s = max(self._soonest_s, now + self._memory.interval_s - TICK_S / 2)
+        now = time.monotonic()
+        interval_s = self._memory.interval_s if board.is_whole else min(PARTIAL_S, self._memory.interval_s)
+        self._soonest_s = now + max(BUSY * cost_s, interval_s / 2)
+        self._next_s = max(self._soonest_s, now + interval_s - TICK_S / 2)
         if not wish.words:
             self._whole = board
         if (wish.tab, wish.sort, wish.words) == (self.tab, self.sort, words_of(self.filter_text)):

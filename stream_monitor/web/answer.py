@@ -15,7 +15,8 @@ from stream_monitor.board.item import Item, Place
 from stream_monitor.board.name import name_of
 from stream_monitor.charts import Scene, charts
 from stream_monitor.core.aggregate import reported
-from stream_monitor.core.timeline import LineView, Part
+from stream_monitor.core.part import Part
+from stream_monitor.core.timeline import LineView
 from stream_monitor.core.view import Query, View
 from stream_monitor.feed import Excerpt, Feed, FeedState, RawRecord
 from stream_monitor.feed.store import warm

@@ -122,6 +122,26 @@ def test_what_was_asked_before_changes_no_answer(minutes, step_ms, data):
 
 
 @pytest.mark.slow
+@given(minutes_of_days, minutes_of_days, st.sampled_from(STEPS_MS), st.booleans(), st.integers(0, 2 * 1440))
+def test_a_line_that_has_forgotten_answers_as_one_that_never_knew(before, after, step_ms, with_hours, bound):
+    """Where rows begin and end is kept beside them; it is right after some have gone and others have come."""
+    from_ms = BASE + bound * MINUTE_MS
+    line = line_of(*before, *(rollup(before, HOUR_MS) if with_hours else []))
+    line.drop_covered(from_ms)
+    for size in SIZES_MS:
+        line.drop_before(size, from_ms)
+    kept = [row for rows in line.rows.values() for row in rows.values()]
+    for row in after:
+        line.take(row)
+    within = Range(BASE, BASE + 3 * DAY_MS)
+    views = [one.over(within, step_ms, live=True) for one in (line, line_of(*kept, *after))]
+    sums = [[part and part.records for part in view.parts] for view in views if view is not None]
+    assert sums[0] == sums[1]
+    assert [Total(ML, [line], newest).over(within, step_ms, live=True).whole
+            for newest in (0, max(row.start_ms for row in (*kept, *after)))] == [views[1].whole] * 2  # fmt: skip
+
+
+@pytest.mark.slow
 @given(minutes_of_days, minutes_of_days, st.sampled_from(STEPS_MS), st.booleans(), st.booleans())
 def test_a_total_is_its_members_whichever_of_them_have_hours(some, others, step_ms, with_hours, with_days):
     """Steps that still change are put together of shorter ones; it shows in no number."""
