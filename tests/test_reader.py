@@ -40,6 +40,10 @@ def topics_of(settings, **counts):
     admin = clients.admin(settings)
     for made in admin.create_topics([NewTopic(settings.topic(n), c, 1) for n, c in counts.items()]).values():
         made.result()
+    names = {settings.topic(name): count for name, count in counts.items()}
+    wait_for(
+        lambda: names.items() <= {n: len(t.partitions) for n, t in admin.list_topics().topics.items()}.items(), 30
+    )
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,10 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
 
     os.environ.setdefault("TEXTUAL_FPS", _FPS)
     mend_input()
-    survive_hangup()
     from textual import constants
 
     in_browser = constants.DRIVER is not None  # textual-serve names its driver
+    survive_hangup(in_browser=in_browser)
     if not (in_browser or has_terminal()):
         raise UsageError(
             "tui needs a terminal, as input, output and error output; for a browser there is tui --serve, "
@@ -81,7 +81,7 @@ def _check_encoding(stream: TextIO | None) -> None:
 def serve(settings: Settings, host: str, port: int) -> int:
     """The same in a browser, until Ctrl-C; returns 0. Raises UsageError where textual-serve is not installed."""
     try:
-        from textual_serve.server import Server
+        from stream_monitor.tui.served import TabServer
     except ModuleNotFoundError:
         raise UsageError("tui --serve needs textual-serve: pip install 'stream-monitor[serve]'") from None
     command = [sys.executable, "-m", "stream_monitor", "tui"]
@@ -90,5 +90,5 @@ def serve(settings: Settings, host: str, port: int) -> int:
         command += ["--config", str(settings.file)]
     if settings.known_components:
         command += ["--known-components", ",".join(settings.known_components)]
-    Server(shlex.join(command), host=host, port=port, title="stream-monitor").serve()
+    TabServer(shlex.join(command), host=host, port=port).serve()
     return 0
