@@ -21,6 +21,7 @@ from stream_monitor.feed import FeedState
 from stream_monitor.tui.app import MonitorApp
 from stream_monitor.tui.ask import HELP, Ask, Commands, Help
 from stream_monitor.tui.memory import recall, saved
+from stream_monitor.tui.palette import palette_of
 from stream_monitor.tui.pane import TABS
 from stream_monitor.tui.raw import RawScreen
 from stream_monitor.tui.table import Table
@@ -400,6 +401,21 @@ def test_what_is_remembered(tmp_path):
     assert (kept.length_ms, kept.interval_s, kept.charts) == (MOST_MS, 1.0, 0)
     path.write_bytes(b'{"length_ms":-5,"interval_s":0}')
     assert (recall(path).length_ms, recall(path).interval_s) == (LEAST_MS, 1.0)
+
+
+def test_a_raw_record_follows_the_theme():
+    async def go(hands, app):
+        await hands.press("3", "end", "enter")
+        table = app.screen.query_one(Table)
+        await hands.press("down")
+        at = table.item
+        await hands.press("d")
+        assert table.palette.text == palette_of(app.theme_variables, dark=False).text
+        assert table.item == at
+        text = app.screen.query_one("#raw-text", Static).content
+        assert [span.style for span in text.spans] == [table.palette.text]
+
+    driven(go)
 
 
 STRANGE = {
