@@ -43,6 +43,8 @@ def span(ms: float | None) -> str:
     """A duration in the unit that fits: `8.2ms`, `840ms`, `1.2s`, `3m21s`, `2h05m`, `4d`."""
     if ms is None:
         return DASH
+    if ms < 0:  # a clock was set back
+        return f"-{span(-ms)}"
     if 0 < ms < 0.05:
         return "<0.1ms"
     if ms < 999.5:
