@@ -49,11 +49,7 @@ def run(*, rate: float, incident: str | None, stopped: Callable[[], bool]) -> in
                 _wait_processed(settings, ends, worker, stopped)
                 if stopped():
                     return 0
-                return _show(settings, worker, stopped) if _has_terminal() else report.run(settings, hours=25)
-
-
-def _has_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stdout.isatty()
+                return _show(settings, worker, stopped) if tui.has_terminal() else report.run(settings, hours=25)
 
 
 def _show(settings: Settings, worker: subprocess.Popen[bytes], stopped: Callable[[], bool]) -> int:

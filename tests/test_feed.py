@@ -279,3 +279,26 @@ def test_an_alert_that_is_over_stays_over_whatever_is_written_behind_it():
     for order in ([fires, over], [over, fires]):
         feed = FixedFeed([], alerts=[wire.alert_out(alert) for alert in order], clock=lambda: 0)
         assert feed.alerts() == [over]
+
+
+def test_topics_that_are_made_anew_under_it(broker, make_settings):
+    """Nothing of the old ones is left in the numbers, however soon the new ones are there."""
+    settings, now = make_settings(broker), now_ms()
+    values = values_of(pipeline_until(now, 0.3), now_ms=now)
+    publish(settings, values)
+    query = Query(Range(window_start(now - HOUR_MS), now + HOUR_MS), MINUTE_MS)
+    with LiveFeed(settings) as feed:
+        live(feed)
+        wait_for(
+            lambda: numbers(feed.view(query)) == numbers(FixedFeed(values, clock=lambda: now).view(query)), 30
+        )
+        admin = clients.admin(settings)
+        names = [settings.topic(name) for name in ("metrics.1m", "metrics.1h", "metrics.1d", "metrics.live")]
+        for done in admin.delete_topics(names).values():
+            done.result()
+        wait_for(lambda: topics.apply(settings, replication_factor=1) is not None, 30)
+        wait_for(lambda: not feed.view(query).series, 30)
+        publish(settings, values[:50])
+        wait_for(
+            lambda: numbers(feed.view(query)) == numbers(FixedFeed(values[:50], clock=lambda: now).view(query)), 30
+        )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 
 import pytest
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import NewTopic
 
 from stream_monitor import clients
@@ -19,9 +21,16 @@ class Followed:
 
     def __init__(self, settings, topics):
         self.reader = Reader(settings, topics, lambda: False)
-        self.reader.begin()
+        wait_for(self._begins, 30)
         self.got = {}
         self._settings, self._producer = settings, clients.producer(settings, **{"linger.ms": 0})
+
+    def _begins(self):
+        """Kafka answers that a topic is made before its metadata and its partitions' leader know of it."""
+        with contextlib.suppress(KafkaException):
+            self.reader.begin()
+            return True
+        return False
 
     def send(self, topic, partition, *values):
         for value in values:

@@ -43,6 +43,8 @@ def span(ms: float | None) -> str:
     """A duration in the unit that fits: `8.2ms`, `840ms`, `1.2s`, `3m21s`, `2h05m`, `4d`."""
     if ms is None:
         return DASH
+    if ms < 0:  # a clock was set back
+        return f"-{span(-ms)}"
     if 0 < ms < 0.05:
         return "<0.1ms"
     if ms < 999.5:
@@ -81,23 +83,30 @@ def length(ms: int) -> str:
     return " ".join(parts) or "0 s"
 
 
-def _moment(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
+def _moment(ms: int) -> datetime | None:
+    """None where no calendar has it: a producer may stamp a record with any number."""
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def clock(ms: int, *, seconds: bool = True) -> str:
-    """`10:30:05`, or `10:30`; UTC, as everywhere."""
-    return _moment(ms).strftime("%H:%M:%S" if seconds else "%H:%M")
+    """`10:30:05`, or `10:30`; UTC, as everywhere; a dash for what is no time."""
+    at = _moment(ms)
+    return DASH if at is None else at.strftime("%H:%M:%S" if seconds else "%H:%M")
 
 
 def day(ms: int) -> str:
     """`15 Jan`."""
-    return f"{_moment(ms).day} {_moment(ms):%b}"
+    at = _moment(ms)
+    return DASH if at is None else f"{at.day} {at:%b}"
 
 
 def moment(ms: int) -> str:
     """`2024-01-15 10:30:05`."""
-    return _moment(ms).strftime("%Y-%m-%d %H:%M:%S")
+    at = _moment(ms)
+    return DASH if at is None else at.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def range_words(query: Query) -> str:

@@ -40,6 +40,7 @@ class Reader:
             **{
                 "fetch.wait.max.ms": 100,
                 "fetch.queue.backoff.ms": 5,
+                "auto.offset.reset": "error",  # of a topic that was deleted and made anew: all is read again
                 "queued.min.messages": 20_000,
                 "queued.max.messages.kbytes": 32_768,
                 "error_cb": self._on_error,
@@ -135,7 +136,7 @@ class Reader:
             self._assigned = places
 
     def _behind(self) -> set[Place]:
-        """Where a topic goes on behind what has been followed, or has begun anew."""
+        """Where a topic goes on behind what has been followed. Raises MonitorError where it ends before that."""
         wanted = [self._at(place, OFFSET_END) for place in self._next]
         try:
             found = self._consumer.offsets_for_times(wanted, timeout=_LOOK_AT_MOST_S)
@@ -146,6 +147,9 @@ class Reader:
         for at in ends.values():
             if at.error is not None:
                 raise KafkaException(at.error)
+        anew = [place for place, at in ends.items() if at.offset < self._next[place]]
+        if anew:
+            raise MonitorError(f"{self._settings.topic(anew[0][0])} has been made anew")
         return {place for place, at in ends.items() if at.offset != self._next[place]}
 
     def _fetch(self, timeout_s: float, *, moves: bool = False) -> Batch:

@@ -29,17 +29,20 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
 
     Raises UsageError where there is no terminal.
     """
-    from stream_monitor.tui.escape import hasten_escape
+    from stream_monitor.tui.escape import mend_input
     from stream_monitor.tui.hangup import survive_hangup, watched_input
 
     os.environ.setdefault("TEXTUAL_FPS", _FPS)
-    hasten_escape()
-    survive_hangup()
+    mend_input()
     from textual import constants
 
     in_browser = constants.DRIVER is not None  # textual-serve names its driver
-    if not (in_browser or (sys.stdin.isatty() and sys.stdout.isatty())):
-        raise UsageError("tui needs a terminal; for a browser there is tui --serve, for a file there is report")
+    survive_hangup(in_browser=in_browser)
+    if not (in_browser or has_terminal()):
+        raise UsageError(
+            "tui needs a terminal, as input, output and error output; for a browser there is tui --serve, "
+            "for a file there is report"
+        )
     _check_encoding(sys.__stderr__)  # it is what Textual writes to
     feed = LiveFeed(settings)
     feed.start()  # it reads while the rest is imported
@@ -57,7 +60,14 @@ def run(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> int:
         stopped=lambda: stopped() or is_gone(),
         quiet=Rubbish().look,
     )
-    return app.run() or 0
+    app.run()
+    return app.return_code or 0
+
+
+def has_terminal() -> bool:
+    """It can be shown here: Textual reads stdin and draws on stderr, and stdout is where a person looks for it."""
+    streams = (sys.__stdin__, sys.__stdout__, sys.__stderr__)
+    return all(stream is not None and stream.isatty() for stream in streams)
 
 
 def _check_encoding(stream: TextIO | None) -> None:
@@ -71,7 +81,7 @@ def _check_encoding(stream: TextIO | None) -> None:
 def serve(settings: Settings, host: str, port: int) -> int:
     """The same in a browser, until Ctrl-C; returns 0. Raises UsageError where textual-serve is not installed."""
     try:
-        from textual_serve.server import Server
+        from stream_monitor.tui.served import TabServer
     except ModuleNotFoundError:
         raise UsageError("tui --serve needs textual-serve: pip install 'stream-monitor[serve]'") from None
     command = [sys.executable, "-m", "stream_monitor", "tui"]
@@ -80,5 +90,5 @@ def serve(settings: Settings, host: str, port: int) -> int:
         command += ["--config", str(settings.file)]
     if settings.known_components:
         command += ["--known-components", ",".join(settings.known_components)]
-    Server(shlex.join(command), host=host, port=port, title="stream-monitor").serve()
+    TabServer(shlex.join(command), host=host, port=port).serve()
     return 0

@@ -285,7 +285,7 @@ class MonitorApp(Dashboard):
         if not places:
             self.notify("no log record is pointed to there", severity="warning", markup=False)
             return
-        self.push_screen(RawScreen(places, self.feed.excerpt, self.palette, inline=self.inline))
+        self.push_screen(RawScreen(places, self.feed.excerpt, inline=self.inline))
 
     def _show_log(self, place: Place) -> None:
         """The record under the Logs tab's cursor, a moment after the cursor stands still."""

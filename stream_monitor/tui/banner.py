@@ -85,7 +85,10 @@ def banners(
         said = f"✕ broker lost since {since} · {read} · trying again: {clean(state.why)}"
         lines.append(_line(said, palette.bad))
     elif state.phase == "missing":
-        lines.append(_line(f"✕ {clean(state.why)}", palette.bad))
+        what, _, remedy = clean(state.why).partition("; ")
+        lines.append(_line(f"✕ {what}", palette.bad))
+        if remedy:
+            lines.append(_line(f"  {remedy}", palette.bad))
     elif state.phase == "connecting":
         lines.append(_line(f"◌ connecting to {clean(place)} …", palette.warn))
     elif state.phase == "loading" or (board is not None and not board.view.complete):

@@ -12,6 +12,7 @@ import os
 import select
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import IO, Any
 
 
@@ -36,7 +37,13 @@ class _Lenient:
         return self._file.fileno()
 
 
-def survive_hangup() -> None:
+def _write_if_read(fileno: int, data: bytes) -> int:
+    with contextlib.suppress(BrokenPipeError):
+        return os.write(fileno, data)
+    return len(data)
+
+
+def survive_hangup(*, in_browser: bool) -> None:
     """For this process: what cannot be drawn is dropped. Where Textual writes otherwise it changes nothing."""
     if os.name == "nt":
         return
@@ -50,11 +57,16 @@ def survive_hangup() -> None:
 
     module: Any = linux_driver
     module.WriterThread = Writer
+    if in_browser:
+        from textual.drivers import web_driver
+
+        module = web_driver
+        module.os = SimpleNamespace(**{**vars(os), "write": _write_if_read})
 
 
 def watched_input() -> Callable[[], bool]:
-    """A function that says whether nobody is at the other end of stdin any more, where that is a terminal now."""
-    if os.name == "nt" or not sys.stdin.isatty():
+    """A function that says whether nobody is at the other end of stdin any more: a terminal, or textual-serve."""
+    if os.name == "nt":
         return lambda: False
     poll = select.poll()
     poll.register(sys.stdin.fileno(), 0)  # a hangup is always told; a terminal that is gone is no terminal

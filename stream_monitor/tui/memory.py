@@ -12,6 +12,9 @@ from platformdirs import user_state_path
 from stream_monitor.board.when import INTERVALS_S, LEAST_MS, MOST_MS
 from stream_monitor.core.window import HOUR_MS
 from stream_monitor.tui.palette import DARK
+from stream_monitor.tui.text import clean
+
+_MOST_BYTES = 1_000_000
 
 
 class Memory(msgspec.Struct):
@@ -37,8 +40,10 @@ def recall(path: Path | None) -> Memory:
     if path is None:
         return Memory()
     try:
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            return Memory()
         return _bounded(msgspec.json.decode(path.read_bytes(), type=Memory))
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Memory()
 
 
@@ -48,26 +53,30 @@ def _bounded(memory: Memory) -> Memory:
     if memory.interval_s not in INTERVALS_S:
         memory.interval_s = INTERVALS_S[0]
     memory.charts = 1 if memory.charts == 1 else 0
+    memory.filter = clean(memory.filter)
     return memory
 
 
 def remember(path: Path | None, memory: Memory) -> None:
-    """Write it, all or nothing; a disk that is full or read-only is no reason to fail."""
+    """Write it; a disk that is full or read-only is no reason to fail."""
     if path is None:
         return
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f"{path.name}.{os.getpid()}")
-        beside.write_bytes(msgspec.json.format(msgspec.json.encode(memory), indent=1))
-        beside.replace(path)
+    saved(path, msgspec.json.format(msgspec.json.encode(memory), indent=1).decode())
 
 
 def saved(path: Path, content: str) -> str | None:
-    """Write a file, all or nothing; returns what is wrong, None if nothing is."""
+    """Write a file, all or nothing: what was there stays until the new one is whole.
+
+    Returns what is wrong, None if nothing is.
+    """
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        path.write_text(content, encoding="utf-8", newline="")
+        beside.write_text(content, encoding="utf-8", newline="")
+        beside.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
         return error.strerror or str(error)
     return None

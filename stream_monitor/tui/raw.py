@@ -22,7 +22,7 @@ from stream_monitor.board.item import Place
 from stream_monitor.board.words import clock, moment, span
 from stream_monitor.errors import MonitorError
 from stream_monitor.feed import Excerpt, RawRecord
-from stream_monitor.tui.palette import Palette
+from stream_monitor.tui.palette import Palette, palette_of
 from stream_monitor.tui.table import Cell, Column, Table
 from stream_monitor.tui.text import clean
 from stream_monitor.tui.widget import Hints, Ribbon, Word
@@ -90,12 +90,12 @@ class RawScreen(Screen[None]):
         Binding("question_mark", "app.help", "help", show=False),
     ]
 
-    def __init__(self, places: Sequence[Place], fetch: Fetch, palette: Palette, *, inline: bool = False) -> None:
+    def __init__(self, places: Sequence[Place], fetch: Fetch, *, inline: bool = False) -> None:
         super().__init__()
         self.places = list(places)
         self.index = 0
         self.excerpt: Excerpt | None = None
-        self._fetch, self._palette, self._inline = fetch, palette, inline
+        self._fetch, self._inline = fetch, inline
 
     def compose(self) -> ComposeResult:
         """Which exemplar; the neighbours; the record."""
@@ -109,11 +109,32 @@ class RawScreen(Screen[None]):
         """Fetch the first."""
         self.query_one("#raw-neighbours").border_title = "neighbours"
         self.query_one("#raw-record").border_title = "record"
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._recolour())
         self._load()
         self.query_one(Table).focus()
 
+    @property
+    def _palette(self) -> Palette:
+        return palette_of(self.app.theme_variables, dark=self.app.current_theme.dark)
+
+    def _recolour(self) -> None:
+        """The theme is another."""
+        table: Table[RawRecord] = self.query_one(Table)
+        table.show(table.items, self._palette)
+        self._announce(self.places[self.index])
+        if table.item is not None:
+            self._tell(table.item)
+
     def _load(self) -> None:
         place = self.places[self.index]
+        self._announce(place)
+        self._say(f"fetching logs.{place.kind} partition {place.partition} offset {place.offset} …")
+        if self._inline:
+            self._got(*self._read(place))
+        else:
+            self._read_apart(place)
+
+    def _announce(self, place: Place) -> None:
         what = "an error" if place.why == "error" else f"the slowest, {span(place.value_ms)}"
         palette = self._palette
         left = [
@@ -123,11 +144,6 @@ class RawScreen(Screen[None]):
         ]
         count = f"{self.index + 1} of {len(self.places)}  [ ] others "
         self.query_one("#raw-head", Ribbon).show((left, [Word(count, palette.dim)]))
-        self._say(f"fetching logs.{place.kind} partition {place.partition} offset {place.offset} …")
-        if self._inline:
-            self._got(*self._read(place))
-        else:
-            self._read_apart(place)
 
     @work(thread=True, exclusive=True)
     def _read_apart(self, place: Place) -> None:
@@ -165,7 +181,10 @@ class RawScreen(Screen[None]):
     def on_table_moved(self, event: Table.Moved) -> None:
         """Another neighbour."""
         event.stop()
-        record: RawRecord = event.item
+        self._tell(event.item)
+        self.query_one("#raw-record").scroll_home(animate=False)
+
+    def _tell(self, record: RawRecord) -> None:
         excerpt = self.excerpt
         if excerpt is None:
             return
@@ -175,7 +194,6 @@ class RawScreen(Screen[None]):
         self.query_one("#raw-text", Static).update(text)
         away = record.offset - excerpt.offset
         self.query_one("#raw-record").border_title = "record" if is_it else f"neighbour {away:+d}"
-        self.query_one("#raw-record").scroll_home(animate=False)
 
     def action_exemplar(self, by: int) -> None:
         """The next one, or the one before."""

@@ -86,6 +86,7 @@ def test_a_scale_ends_at_a_round_number(value, top):
 def test_numbers_are_short():
     shown = [short(v) for v in (None, 0, 0.004, 0.5, 1, 12.34, 999, 1000, 9960, 61_250, 39_311_927, 2.5e17)]
     assert shown == ["–", "0", "0.004", "0.5", "1", "12", "999", "1k", "10k", "61k", "39M", "250P"]
+    assert span(-7_500_000) == "-2h05m"
     assert [span(v) for v in (None, 0, 0.004, 8.23, 840, 29_200, 201_000, 7_500_000, 4e8)] == [
         "–", "0ms", "<0.1ms", "8.2ms", "840ms", "29.2s", "3m21s", "2h05m", "4d",
     ]  # fmt: skip

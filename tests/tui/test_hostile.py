@@ -29,6 +29,9 @@ LINES = {
                         "latency_ms": 3},
 }  # fmt: skip
 
+TIMES = (NOW, -1, 2**63 - 1, NOW * 1000)
+"""A producer stamps its records itself: none, the last there is, microseconds."""
+
 pytestmark = pytest.mark.screen
 
 
@@ -47,7 +50,7 @@ def hostile_feed():
                 )
             )
             raw.setdefault((kind, 0), []).append(
-                RawRecord(0, offset, NOW, name.encode(), value, ((name, name.encode()),))
+                RawRecord(0, offset, TIMES[offset % len(TIMES)], name.encode(), value, ((name, name.encode()),))
             )
     alerts = [
         orjson.dumps({"v": 1, "rule": name, "kind": "ml", "labels": {"service": name, "model_version": name},

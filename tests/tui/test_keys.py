@@ -20,7 +20,8 @@ from stream_monitor.core.window import HOUR_MS, MINUTE_MS
 from stream_monitor.feed import FeedState
 from stream_monitor.tui.app import MonitorApp
 from stream_monitor.tui.ask import HELP, Ask, Commands, Help
-from stream_monitor.tui.memory import recall
+from stream_monitor.tui.memory import recall, saved
+from stream_monitor.tui.palette import palette_of
 from stream_monitor.tui.pane import TABS
 from stream_monitor.tui.raw import RawScreen
 from stream_monitor.tui.table import Table
@@ -400,6 +401,57 @@ def test_what_is_remembered(tmp_path):
     assert (kept.length_ms, kept.interval_s, kept.charts) == (MOST_MS, 1.0, 0)
     path.write_bytes(b'{"length_ms":-5,"interval_s":0}')
     assert (recall(path).length_ms, recall(path).interval_s) == (LEAST_MS, 1.0)
+
+
+def test_a_raw_record_follows_the_theme():
+    async def go(hands, app):
+        await hands.press("3", "end", "enter")
+        table = app.screen.query_one(Table)
+        await hands.press("down")
+        at = table.item
+        await hands.press("d")
+        assert table.palette.text == palette_of(app.theme_variables, dark=False).text
+        assert table.item == at
+        text = app.screen.query_one("#raw-text", Static).content
+        assert [span.style for span in text.spans] == [table.palette.text]
+
+    driven(go)
+
+
+STRANGE = {
+    "deep": b'{"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+    "huge": b'{"tab":"kafka"}' + b" " * 2_000_000,
+}
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_a_state_that_it_cannot_have_written_is_none(tmp_path, what):
+    path = tmp_path / "tui.json"
+    path.write_bytes(STRANGE[what])
+    assert recall(path).tab == "overview"
+
+
+def test_a_state_that_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "tui.json")
+    assert recall(tmp_path / "tui.json").tab == "overview"
+
+
+def test_a_remembered_filter_is_harmless(tmp_path):
+    path = tmp_path / "tui.json"
+    path.write_bytes(b'{"filter":"a\\u001b[31m\\nb"}')
+    assert recall(path).filter == "a�[31m�b"
+
+
+def test_what_stood_there_is_kept_where_it_cannot_be_written_anew(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "kept.csv"
+    path.write_text("before")
+    monkeypatch.setattr(Path, "write_text", full)
+    assert saved(path, "after") == "No space left on device"
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_quit():

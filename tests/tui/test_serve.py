@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import aiohttp
+import psutil
 import pytest
 
 from stream_monitor.broker import free_port
@@ -16,8 +17,11 @@ from stream_monitor.broker import free_port
 pytestmark = pytest.mark.screen
 
 
-async def drawn(port: int) -> bytes:
-    """The page answers, and what the dashboard draws first comes through the socket."""
+async def drawn(port, then=None):
+    """The page answers, and what the dashboard draws first comes through the socket.
+
+    `then`: do it while the socket is open, and wait until the server closes it.
+    """
     async with aiohttp.ClientSession() as session:
         for _ in range(100):
             try:
@@ -32,25 +36,41 @@ async def drawn(port: int) -> bytes:
                 found += message.data if isinstance(message.data, bytes) else message.data.encode()
                 if b"connecting" in found or b"broker lost" in found:
                     break
+            if then is not None:
+                then()
+                async for _ in socket:
+                    pass
         return found
 
 
-def test_it_is_there_in_a_browser():
+@pytest.fixture
+def server():
+    """`tui --serve` and its port."""
     port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "stream_monitor",
-        "tui",
-        "--serve",
-        "--port",
-        str(port),
-        "--broker",
-        "127.0.0.1:1",
-    ]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
-    try:
-        assert b"Overview" in asyncio.run(asyncio.wait_for(drawn(port), 60))
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(20)
+    command = [sys.executable, "-m", "stream_monitor", "tui", "--serve", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--broker", "127.0.0.1:1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ
+    )
+    yield process, port
+    process.kill()
+    process.wait()
+
+
+def test_it_is_there_in_a_browser(server):
+    assert b"Overview" in asyncio.run(asyncio.wait_for(drawn(server[1]), 60))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=str)
+def test_a_server_that_ends_leaves_no_process(server, number):
+    """With a tab that is open."""
+    process, port = server
+    began = []
+
+    def end():
+        began.extend(psutil.Process(process.pid).children(recursive=True))
+        process.send_signal(number)
+
+    asyncio.run(asyncio.wait_for(drawn(port, end), 60))
+    process.wait(30)
+    assert began
+    assert psutil.wait_procs(began, 30)[1] == []

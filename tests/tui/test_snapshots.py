@@ -50,9 +50,13 @@ EDGES = {
     "ahead": lambda now: replace(now, skew_ms=125_000),
     "behind": lambda now: replace(now, skew_ms=-600_000),
 }
+MISSING = (
+    "topic pipeline.metrics.1d is not on the broker at 127.0.0.1:9092; make it with: stream-monitor topics apply"
+)
 WITHOUT_DATA = {
     "connecting": lambda now: FeedState("connecting", NOW),
     "reading": lambda now: FeedState("loading", NOW),
+    "missing": lambda now: FeedState("missing", NOW, MISSING),
     "empty": lambda now: now,
 }
 

@@ -107,6 +107,23 @@ def test_what_is_pasted_is_no_key(start):
     assert terminal.process.poll() is None
 
 
+@pytest.mark.screen
+def test_bytes_that_are_no_utf8_are_passed_over(start):
+    terminal = start()
+    terminal.press(b"\xff\xe9\x80")
+    terminal.press("5")
+    terminal.until(lambda lines: any("severity" in line for line in lines))
+
+
+@pytest.mark.screen
+def test_what_it_cannot_draw_on_is_said(tmp_path):
+    said = tmp_path / "said"
+    command = ["sh", "-c", f'exec "$@" 2>{said}', "sh", *tui("--broker", "127.0.0.1:1")]
+    with Terminal(command) as terminal:
+        assert terminal.process.wait(PATIENCE_S) == 2
+    assert "tui needs a terminal, as input, output and error output" in said.read_text()
+
+
 def test_a_locale_without_these_characters_is_said():
     _check_encoding(io.TextIOWrapper(io.BytesIO(), "utf8"))
     _check_encoding(None)

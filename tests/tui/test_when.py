@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stream_monitor.board.when import RANGES_MS, When, length_of, moment_of
+from stream_monitor.board.words import clock, day, moment
 from stream_monitor.core.window import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.tui.data import NOW
 
@@ -80,3 +81,8 @@ def test_longer_and_shorter():
     assert When().longer(-1).longer(-1).length_ms == 15 * MINUTE_MS
     assert When(2 * HOUR_MS).longer(1).length_ms == 6 * HOUR_MS
     assert When(RANGES_MS[-1]).longer(1).length_ms == RANGES_MS[-1]
+
+
+@pytest.mark.parametrize("ms", [2**63 - 1, -(2**63), NOW * 1000])
+def test_what_no_calendar_has_is_a_dash(ms):
+    assert (moment(ms), clock(ms), day(ms)) == ("–", "–", "–")
