@@ -7,13 +7,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import click
 
 from stream_monitor.errors import MonitorError
+from stream_monitor.near import nearest
 
 NAME = "stream-monitor"
 LACKS = "the installation lacks a package: pip install --force-reinstall stream-monitor"
@@ -77,8 +77,8 @@ def _wrong_use(error: click.UsageError) -> str:
     if error.ctx is None:
         return said
     if said.startswith("No such command") and isinstance(error.ctx.command, click.Group):
-        near = get_close_matches(said.split("'")[1], error.ctx.command.commands, n=1)
-        said = f"{said.rstrip('.')}. Did you mean {near[0]}?" if near else said
+        near = nearest(said.split("'")[1], error.ctx.command.commands)
+        said = f"{said.rstrip('.')}. Did you mean {near}?" if near else said
     between = " See:" if said.endswith("?") else "; see:"
     return f"{said.rstrip('.')}{between} {error.ctx.command_path} --help"
 
