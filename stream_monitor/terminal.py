@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -16,7 +17,13 @@ from stream_monitor.errors import MonitorError
 from stream_monitor.near import nearest
 
 NAME = "stream-monitor"
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LACKS = "the installation lacks a package: pip install --force-reinstall stream-monitor"
+
+
+def log_to_stderr() -> None:
+    """What a command that runs on says: its log lines, from INFO on."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
 
 
 def on_signals() -> Callable[[], bool]:
