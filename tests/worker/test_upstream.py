@@ -9,8 +9,8 @@ import pytest
 from stream_monitor import clients, offsets, topics
 from stream_monitor.broker import EmbeddedBroker, free_port
 from stream_monitor.worker.upstream import Upstream
+from tests.workers import wait_for
 
-pytestmark = pytest.mark.broker
 STAGES = 3
 """Looks until it is known that all has been judged: the logs, the partials, the closed minutes."""
 
@@ -54,6 +54,21 @@ def test_one_client_for_its_life_also_when_the_broker_was_away(made, make_settin
         look(upstream, STAGES)
         assert upstream.quiet_ms(0, 0) > first_ms
         upstream.close()
+    assert len(made) == 1
+
+
+def test_a_kafka_that_was_away_is_asked_again_by_the_same_client(made, own_kafka, make_settings, monkeypatch):
+    upstream = Upstream(make_settings(own_kafka.address))
+    wait_for(lambda: look(upstream, 1) or upstream.quiet_ms(0, 0) is not None, 60)
+    first_ms = upstream.quiet_ms(0, 0)
+    own_kafka.stop()
+    with monkeypatch.context() as patched:
+        patched.setattr(offsets, "_ANSWER_S", 1)
+        look(upstream, 2)
+    assert upstream.quiet_ms(0, 0) == first_ms
+    own_kafka.start()
+    wait_for(lambda: look(upstream, 1) or upstream.quiet_ms(0, 0) > first_ms, 60)
+    upstream.close()
     assert len(made) == 1
 
 
