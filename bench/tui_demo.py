@@ -2,7 +2,7 @@
 
     tmux ── stream-monitor demo: broker, worker, live logs     tmux ── stream-monitor tui    a log of a new model
 
-python -m bench.tui_demo [--starts 5] [--logs 20] [--screens FOLDER]        needs: apt-get install tmux
+python -m bench.tui_demo [--starts 5] [--logs 15] [--screens FOLDER]        needs: apt-get install tmux
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import orjson
 
+from bench.tui_keys import p95
 from stream_monitor import clients
 from stream_monitor.settings import Settings
 
@@ -104,9 +105,8 @@ def seen_after(terminal: Tmux, settings: Settings, count: int) -> list[float]:
 def said(name: str, took: list[float]) -> str:
     """Median, 95th percentile and most, in s."""
     ranked = sorted(took)
-    p95 = ranked[max(0, -(-len(ranked) * 95 // 100) - 1)]
     median = statistics.median(took)
-    return f"{name}: {len(took)} times, median {median:.2f} s, p95 {p95:.2f} s, most {ranked[-1]:.2f} s"
+    return f"{name}: {len(took)} times, median {median:.2f} s, p95 {p95(ranked):.2f} s, most {ranked[-1]:.2f} s"
 
 
 def keep_screens(terminal: Tmux, folder: Path) -> None:

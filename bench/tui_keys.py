@@ -197,14 +197,18 @@ def measure(terminal: Terminal, rounds: int, samples: Samples) -> None:
             samples.setdefault(name, []).append(took)
 
 
+def p95(ranked: list[float]) -> float:
+    """The 95th percentile by nearest rank, of values in their order."""
+    return ranked[max(0, -(-len(ranked) * 95 // 100) - 1)]
+
+
 def table(samples: Samples) -> str:
     """Median, 95th percentile (nearest rank) and most, in ms."""
     lines = ["| | times | median | p95 | most |", "|---|---|---|---|---|"]
     for name, took in samples.items():
         ranked = sorted(took)
-        p95 = ranked[max(0, -(-len(ranked) * 95 // 100) - 1)]
         lines.append(
-            f"| {name} | {len(took)} | {statistics.median(took) * 1000:.0f} | {p95 * 1000:.0f} "
+            f"| {name} | {len(took)} | {statistics.median(took) * 1000:.0f} | {p95(ranked) * 1000:.0f} "
             f"| {ranked[-1] * 1000:.0f} |"
         )
     return "\n".join(lines)

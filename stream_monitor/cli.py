@@ -27,6 +27,7 @@ from stream_monitor.options import (
     connection_options,
     partition_options,
 )
+from stream_monitor.plural import counted
 from stream_monitor.settings import Settings
 from stream_monitor.terminal import NAME, on_signals
 
@@ -126,7 +127,7 @@ def replay(files: tuple[Path, ...], speed: float | None, shift_to_now: bool, key
     sent = room.replay(
         settings, files, speed=speed, shift_to_now=shift_to_now, keyless=keyless, progress=True, stopped=stopped
     )
-    click.echo(f"{sent} records sent")
+    click.echo(f"{counted(sent, 'record')} sent")
     return 130 if stopped() else 0
 
 
@@ -145,7 +146,7 @@ def simulate(rate: float, seed: int, incident: str | None, seconds: float | None
     settings = _settings(**flags)
     clients.ensure_broker(settings)
     sent = room.simulate(settings, rate=rate, seed=seed, incident=incident, seconds=seconds, stopped=on_signals())
-    click.echo(f"{sent} records sent")
+    click.echo(f"{counted(sent, 'record')} sent")
     return 0
 
 
@@ -243,7 +244,9 @@ def alerts_check(file: Path | None, config: str | None) -> int:
         for problem in found:
             click.echo(str(problem))
         return 1
-    click.echo(f"{path}: {len(found.rules)} rules and {len(found.silences)} silences are right")
+    click.echo(
+        f"{path}: {counted(len(found.rules), 'rule')} and {counted(len(found.silences), 'silence')}: all is right"
+    )
     return 0
 
 

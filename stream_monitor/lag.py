@@ -24,9 +24,11 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicP
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from stream_monitor import clients, wire
+from stream_monitor.plural import counted
 from stream_monitor.recording import Recorded
 from stream_monitor.replay import Sender
 from stream_monitor.settings import Settings
+from stream_monitor.terminal import log_to_stderr
 
 LOGGER = "stream_monitor.lag"
 _ANSWER_S = 10
@@ -133,7 +135,7 @@ def _report(place: Place, seen: Seen, before: Seen | None) -> Recorded:
 
 def run(settings: Settings, patterns: Sequence[str], interval_s: float, stopped: Callable[[], bool]) -> int:
     """Report every `interval_s` until stopped. Raises MonitorError for what a user can cause."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     clients.ensure_broker(settings, stopped)
     sender, admin = Sender(settings, stopped=stopped), clients.admin(settings)
     before: Looked = {}
@@ -150,7 +152,7 @@ def run(settings: Settings, patterns: Sequence[str], interval_s: float, stopped:
                 sender.send(record)
             found = len({place.group for place in now})
             if found != groups:
-                log.info("%d groups with committed offsets", found)
+                log.info("%s with committed offsets", counted(found, "group"))
             before, groups = now, found
         while not stopped() and time.monotonic() < due_s:
             sender.poll()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 _short = reprlib.Repr()
@@ -16,7 +16,13 @@ def shown(value: Any) -> str:
     return _short.repr(value)[:200]
 
 
-def suggestion(name: str, known: Collection[str]) -> str:
-    """`; did you mean 'severity'?`, or nothing where no known name is near."""
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """The known name that is near, if one is."""
     close = difflib.get_close_matches(name[:200], known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return close[0] if close else None
+
+
+def suggestion(name: str, known: Collection[str], said: Callable[[str], str] = repr) -> str:
+    """`; did you mean 'severity'?`, or nothing where no known name is near. `said`: how a name is written."""
+    near = nearest(name, known)
+    return "" if near is None else f"; did you mean {said(near)}?"

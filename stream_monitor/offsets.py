@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_monitor import clients, topics
+from stream_monitor.errors import MonitorError
 from stream_monitor.kinds import KINDS
 from stream_monitor.settings import Settings
 
@@ -24,26 +26,76 @@ _ON_ITS_WAY = frozenset(
 """Said of a group while its coordinator is found or moves: for a moment after a cluster's first group, too."""
 
 
-def ends(settings: Settings, names: Iterable[str]) -> Offsets:
-    """The end offset of every partition of the topics, named without the prefix."""
-    consumer = clients.consumer(settings)
-    try:
+class Asker:
+    """One client that answers many questions, so that it connects once; for one thread at a time.
+
+    It belongs to a group by its name alone: it joins none, and commits nothing. Questions raise KafkaException
+    where the broker does not answer (they may be asked again when it does), and MonitorError for a topic that is
+    not there.
+    """
+
+    def __init__(self, settings: Settings, **extra: Any) -> None:
+        """`extra` is librdkafka's."""
+        self._settings = settings
+        self._consumer = clients.consumer(settings, **extra)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._consumer.close()
+
+    def ends(self, names: Sequence[str]) -> Offsets:
+        """The end offset of every partition of the topics, named without the prefix."""
         return {
-            (place.topic, place.partition): consumer.get_watermark_offsets(place, timeout=_ANSWER_S)[1]
-            for place in _places(settings, names)
+            (place.topic, place.partition): self._consumer.get_watermark_offsets(place, timeout=_ANSWER_S)[1]
+            for place in self._places(names)
         }
-    finally:
-        consumer.close()
 
-
-def committed(settings: Settings, names: Iterable[str]) -> Offsets:
-    """What the workers' checkpoints have committed: the next offset to read; 0 where there is no commit yet."""
-    consumer = clients.consumer(settings, **{"group.id": settings.group_id})
-    try:
-        places = _committed(consumer, _places(settings, names))
+    def committed(self, names: Sequence[str]) -> Offsets:
+        """What the group has committed: the next offset to read; 0 where there is no commit yet."""
+        places = _committed(self._consumer, self._places(names))
         return {(place.topic, place.partition): max(0, place.offset) for place in places}
-    finally:
-        consumer.close()
+
+    def behind(self, upto: Offsets) -> int:
+        """How many records before `upto` are not in a committed checkpoint."""
+        prefix = len(self._settings.topic(""))
+        at = self.committed(sorted({topic[prefix:] for topic, _ in upto}))
+        return sum(max(0, end - at[place]) for place, end in upto.items())
+
+    def _places(self, names: Sequence[str]) -> list[TopicPartition]:
+        counts = topics.counts_in(self._consumer.list_topics(timeout=_ANSWER_S), self._settings)
+        for name in names:
+            if name not in counts:
+                raise MonitorError(f"topic {self._settings.topic(name)} is not there")
+        return [TopicPartition(self._settings.topic(name), p) for name in names for p in range(counts[name])]
+
+
+def of_workers(settings: Settings) -> Asker:
+    """One that asks for what the workers' checkpoints have committed, too."""
+    return Asker(settings, **{"group.id": settings.group_id})
+
+
+def ends(settings: Settings, names: Sequence[str]) -> Offsets:
+    """`Asker.ends`, once; it takes no right to the workers' group."""
+    with Asker(settings) as asker:
+        return asker.ends(names)
+
+
+def committed(settings: Settings, names: Sequence[str]) -> Offsets:
+    """`Asker.committed` of the workers, once."""
+    with of_workers(settings) as asker:
+        return asker.committed(names)
+
+
+def behind(settings: Settings, upto: Offsets) -> int:
+    """`Asker.behind` of the workers, once."""
+    with of_workers(settings) as asker:
+        return asker.behind(upto)
 
 
 def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
@@ -55,15 +107,3 @@ def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPa
             if clients.code(error) not in _ON_ITS_WAY or time.monotonic() > deadline:
                 raise
             time.sleep(_AGAIN_S)
-
-
-def behind(settings: Settings, upto: Offsets) -> int:
-    """How many records before `upto` are not in a committed checkpoint."""
-    prefix = len(settings.topic(""))
-    at = committed(settings, sorted({topic[prefix:] for topic, _ in upto}))
-    return sum(max(0, end - at[place]) for place, end in upto.items())
-
-
-def _places(settings: Settings, names: Iterable[str]) -> list[TopicPartition]:
-    counts = topics.partition_counts(settings)
-    return [TopicPartition(settings.topic(name), p) for name in names for p in range(counts[name])]

@@ -33,7 +33,7 @@ class ReplicationFactor(click.IntRange):
         return number
 
 
-ROLES = ("operator", "worker", "viewer", "notifier", "shipper")
+ROLES = ("operator", "worker", "viewer", "notifier", "shipper", "reporter")
 RATE = Finite(min=0, min_open=True, max=5_000)
 RATE_HELP = "Records a second at noon (UTC); a third of it at night."
 POSITIVE = Finite(min=0, min_open=True)

@@ -5,7 +5,6 @@ It knows nothing of what a setting means, and imports little: the shipping side 
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_monitor.errors import UsageError
+from stream_monitor.near import suggestion
 
 PREFIX = "STREAM_MONITOR_"
 FILE_NAME = "stream-monitor.toml"
@@ -91,7 +91,7 @@ def strangers(known: Collection[str], environment: Mapping[str, str] = os.enviro
         rest = name.removeprefix(PREFIX)
         if rest.lower() in known or rest in _OF_TESTS or _OF_KUBERNETES.fullmatch(rest):
             continue
-        lines.append(f"{name} is no setting, and nothing reads it{_suggestion(rest.lower(), known, variable)}")
+        lines.append(f"{name} is no setting, and nothing reads it{suggestion(rest.lower(), known, variable)}")
     return lines
 
 
@@ -148,7 +148,9 @@ def _read(path: Path, named_by: str, known: Collection[str], paths: Collection[s
         raise UsageError(f"{where}: it is no TOML: {reason}") from None
     for name in values:
         if name not in known:
-            raise UsageError(f"{where}: no setting is called {name[:120]!r}{_suggestion(name, known, str)}")
+            raise UsageError(
+                f"{where}: no setting is called {name[:120]!r}{suggestion(_as_setting(name), known, str)}"
+            )
     return {name: _from_folder(path, value) if name in paths else value for name, value in values.items()}
 
 
@@ -157,7 +159,6 @@ def _from_folder(file: Path, value: Any) -> Any:
     return file.parent / Path(value).expanduser() if isinstance(value, str) and value else value
 
 
-def _suggestion(name: str, known: Collection[str], shown: Any) -> str:
-    normal = name.lower().replace("-", "_").replace(".", "_")
-    close = difflib.get_close_matches(normal, known, n=1, cutoff=0.6)
-    return f"; did you mean {shown(close[0])}?" if close else ""
+def _as_setting(name: str) -> str:
+    """As names of settings are written."""
+    return name.lower().replace("-", "_").replace(".", "_")

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import click
 
 from stream_monitor.errors import MonitorError
+from stream_monitor.near import nearest
 
 NAME = "stream-monitor"
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LACKS = "the installation lacks a package: pip install --force-reinstall stream-monitor"
+
+
+def log_to_stderr() -> None:
+    """What a command that runs on says: its log lines, from INFO on."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
 
 
 def on_signals() -> Callable[[], bool]:
@@ -77,8 +84,8 @@ def _wrong_use(error: click.UsageError) -> str:
     if error.ctx is None:
         return said
     if said.startswith("No such command") and isinstance(error.ctx.command, click.Group):
-        near = get_close_matches(said.split("'")[1], error.ctx.command.commands, n=1)
-        said = f"{said.rstrip('.')}. Did you mean {near[0]}?" if near else said
+        near = nearest(said.split("'")[1], error.ctx.command.commands)
+        said = f"{said.rstrip('.')}. Did you mean {near}?" if near else said
     between = " See:" if said.endswith("?") else "; see:"
     return f"{said.rstrip('.')}{between} {error.ctx.command_path} --help"
 

@@ -30,6 +30,7 @@ from stream_monitor import clients
 from stream_monitor.data import data_dir
 from stream_monitor.errors import MonitorError, TopicMissingError, UsageError
 from stream_monitor.kinds import KINDS
+from stream_monitor.plural import counted
 from stream_monitor.settings import Settings
 
 _TIMEOUT_S = 30.0
@@ -204,7 +205,7 @@ def plan(settings: Settings, topics: Iterable[Topic] | None = None) -> list[Chan
         name = settings.topic(topic.name)
         partitions = _wanted_partitions(topic, counts)
         if topic.name not in counts:
-            changes.append(Change("create", name, f"{partitions} partitions", partitions, topic.config))
+            changes.append(Change("create", name, counted(partitions, "partition"), partitions, topic.config))
         elif counts[topic.name] != partitions:
             changes.append(_resize(topic, name, counts[topic.name], partitions))
     present = [topic for topic in wanted if topic.name in counts]
@@ -222,7 +223,7 @@ def _resize(topic: Topic, name: str, has: int, wants: int) -> Change:
     if topic.may_grow and wants > has:
         return Change("grow", name, f"{has} → {wants} partitions", wants)
     keep = f", or keep them with STREAM_MONITOR_{topic.setting.upper()}={has}" if topic.setting else ""
-    detail = f"it has {has} partitions and {wants} are declared; use a new prefix{keep}"
+    detail = f"it has {counted(has, 'partition')}, declared: {wants}; use a new prefix{keep}"
     return Change("impossible", name, detail, wants)
 
 

@@ -221,7 +221,7 @@ def test_ctrl_c_ends_a_replay_at_a_pace_and_says_what_was_sent(embedded, make_se
         out, error = process.communicate(timeout=10)
     finally:
         process.kill()
-    assert (process.returncode, out, error) == (130, "1 records sent\n", "")
+    assert (process.returncode, out, error) == (130, "1 record sent\n", "")
 
 
 def test_a_full_disk_is_one_line(embedded, make_settings):

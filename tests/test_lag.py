@@ -150,7 +150,7 @@ def test_the_command_reports_until_it_is_stopped(embedded, make_settings, caplog
     assert not thread.is_alive()
     found = [json.loads(value) for _, value in everything(settings, "logs.kafka")]
     assert {(each["consumer_group"], each["partition"], each["consumer_lag"]) for each in found} == {(group, 1, 2)}
-    assert "1 groups with committed offsets" in caplog.text
+    assert "1 group with committed offsets" in caplog.text
 
 
 def test_a_topic_that_is_missing_is_one_line(embedded, make_settings):

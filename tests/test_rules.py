@@ -235,7 +235,7 @@ def test_the_command(tmp_path, capsys):
     path = tmp_path / "rules.yaml"
     path.write_text(GOOD)
     assert run(["alerts", "check", str(path)]) == 0
-    assert "3 rules and 1 silences are right" in capsys.readouterr().out
+    assert "3 rules and 1 silence: all is right" in capsys.readouterr().out
     path.write_text("rules:\n  - {name: A}\n")
     assert run(["alerts", "check", str(path)]) == 1
     assert f"{path}:2: rules[0]" in capsys.readouterr().out

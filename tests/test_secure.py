@@ -10,9 +10,10 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import NewTopic
 
-from stream_monitor import clients, offsets, replay, topics
+from stream_monitor import clients, lag, offsets, replay, topics
 from stream_monitor.errors import BrokerUnavailableError, MonitorError, UsageError
 from stream_monitor.settings import Settings
 from stream_monitor.shipping import KafkaHandler
@@ -24,7 +25,7 @@ from tests.expected import FIXTURES, differences, fixture_windows
 from tests.test_worker import check_against_oracle, yesterday_ms
 from tests.workers import WorkerProcess, committed, everything, metrics, wait_for
 
-ROLES = ("operator", "worker", "viewer", "notifier", "shipper")
+ROLES = ("operator", "worker", "viewer", "notifier", "shipper", "reporter")
 PASSWORDS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.manual]
@@ -132,6 +133,21 @@ def test_the_whole_pipeline_with_the_rights_of_the_page_and_no_other(broker, tmp
     for user in ("viewer", "notifier"):
         with pytest.raises((MonitorError, KafkaException)):
             replay.replay(Settings(**users[user]), FIXTURES[:1])
+
+
+def test_the_reporter_sees_the_groups_that_it_may_describe_and_no_other(broker):
+    broker.allow("reporter")
+    admin, mighty = broker.admin(), Settings(broker=broker.node.address, **broker.connection(secure.ADMIN))
+    names = ("orders.made", "payments.made")
+    for future in admin.create_topics([NewTopic(name, 1, 1) for name in names]).values():
+        future.result(timeout=30)
+    for group, topic in (("orders-mail", names[0]), ("orders-bank", names[1]), ("payments-mail", names[1])):
+        consumer = clients.consumer(mighty, **{"group.id": group})
+        consumer.commit(offsets=[TopicPartition(topic, 0, 0)], asynchronous=False)
+        consumer.close()
+    settings = Settings(broker=broker.node.address, **broker.connection("reporter"))
+    found = lag.look(clients.admin(settings), settings, ["*"])
+    assert [*found] == [lag.Place("orders-mail", "orders.made", 0)]
 
 
 def test_the_notifier_needs_no_more_than_its_rights(broker, made):

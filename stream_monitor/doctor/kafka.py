@@ -185,7 +185,7 @@ def dead_letters(settings: Settings) -> Iterator[Finding]:
     finally:
         consumer.close()
     if recent:
-        says = f"{recent:,} records were rejected in the last hour"
+        says = f"{recent:,} {'record was' if recent == 1 else 'records were'} rejected in the last hour"
         yield Finding("warn", "dlq", says, "stream-monitor dlq says which, and why")
     else:
         yield Finding("ok", "dlq", "no record was rejected in the last hour")

@@ -47,6 +47,7 @@ ROLES = {
     ),
     "notifier": Role("send alerts on", {"alerts": (_READ, _WRITE)}, "notify"),
     "shipper": Role("ship logs", {"logs.": (_WRITE,)}),
+    "reporter": Role("report the lag of the groups that it may describe", {"logs.kafka": (_WRITE,)}),
 }
 """As docs/how-to/connect-securely.md names them; a test compares the two."""
 

@@ -19,8 +19,10 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPar
 from stream_monitor import clients, rules, topics, wire
 from stream_monitor.notify.channel import Channel, channels
 from stream_monitor.notify.dispatch import Dispatch, Message, Policy
+from stream_monitor.plural import counted
 from stream_monitor.rules import RuleSet
 from stream_monitor.settings import Settings
+from stream_monitor.terminal import log_to_stderr
 from stream_monitor.wire import AlertRecord
 
 log = logging.getLogger("stream_monitor.notify")
@@ -82,7 +84,7 @@ class Teller:
         if error is None:
             self.dispatch.sent(message, now_ms)
             self.failures = 0
-            log.info("%s: %d alerts told", self.channel.name, len(message.alerts))
+            log.info("%s: %s told", self.channel.name, counted(len(message.alerts), "alert"))
             return
         if not self.failures:
             self.failing_since_ms = self._begun_ms
@@ -211,7 +213,7 @@ class Notifier:
             try:
                 self._consumer.commit(offsets=[place], asynchronous=False)
             except KafkaException as error:  # the broker is away, or the partition: the next time may be better
-                log.warning("cannot commit: %s", error.args[0].str())
+                log.warning("cannot commit: %s", clients.reason(error))
                 return
             self._committed[partition] = upto
 
@@ -245,10 +247,7 @@ def _policy(settings: Settings, ruleset: RuleSet, channel: Channel) -> Policy:
 
 
 def _consumer(settings: Settings) -> Consumer:
-    return clients.consumer(
-        settings,
-        **{"group.id": f"{settings.prefix}.notify", "enable.auto.commit": False, "auto.offset.reset": "earliest"},
-    )
+    return clients.consumer(settings, **{"group.id": f"{settings.prefix}.notify"})
 
 
 def _now_ms() -> int:
@@ -257,7 +256,7 @@ def _now_ms() -> int:
 
 def run(settings: Settings, stopped: Callable[[], bool]) -> int:
     """Notify until stopped. Raises MonitorError for what a user can cause."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     ruleset, found = rules.load(settings.alert_rules), channels(settings)
     clients.ensure_broker(settings, stopped)
     topics.check(settings, ("alerts",))

@@ -11,6 +11,7 @@ from typing import Any
 
 from stream_monitor import wire
 from stream_monitor.kinds import KINDS
+from stream_monitor.plural import counted
 from stream_monitor.report.numbers import duration, number, percent, span
 from stream_monitor.report.spark import spark
 
@@ -51,7 +52,7 @@ def render_text(report: dict[str, Any], width: int = WIDTH, height: int | None =
         sections = [_section(kind, one, hours, width) for kind, one in report["components"].items()]
     bottom = []
     if report["unreadable_records"]:
-        bottom = ["", f"{report['unreadable_records']} records of the metrics topics could not be read."]
+        bottom = ["", f"Not to be read in the metrics topics: {counted(report['unreadable_records'], 'record')}."]
     shown = _shown_rows(sections, len(top) + len(bottom), height)
     lines = [*top, *_body(sections, shown, width), *bottom]
     if height is not None and len(lines) > height:

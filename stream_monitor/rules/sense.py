@@ -52,7 +52,7 @@ def problems(model: RuleModel) -> Iterator[str]:
             near = suggestion(name, [*names, "entity"])
             yield f"match: there is no label {shown(name)}; there are: entity, {', '.join(sorted(names))}{near}"
     yield from _own_labels(model.labels, names)
-    yield from _summary(model.summary, [*_TAKEN[1:2], "value", "rule", "severity", *names])
+    yield from _summary(model.summary, ["entity", "value", "rule", "severity", *names])
     if model.runbook_url and not model.runbook_url.startswith(("http://", "https://")):
         yield "runbook_url: http://… or https://…"
 

@@ -21,6 +21,7 @@ import orjson
 from stream_monitor import clients, offsets, topics
 from stream_monitor.errors import UsageError
 from stream_monitor.kinds import KINDS
+from stream_monitor.plural import counted
 from stream_monitor.settings import Settings
 from stream_monitor.shipping.checkpoint import Checkpoint
 from stream_monitor.shipping.entity import bounded_key, entity, kind_of
@@ -247,22 +248,22 @@ def run(
     shipper = Shipper(settings, patterns, kind, fields, stopped, once=once)
     shipper.run()
     counts = shipper.counts
-    click.echo(f"{counts['sent']} records sent")
+    click.echo(f"{counted(counts['sent'], 'record')} sent")
     if counts["skipped"]:
         labels = "; ".join(
             f"{name}: {', '.join(r.labels[: r.required])}" for name, r in sorted(KINDS.rows.items())
         )
         _say(
-            f"{counts['skipped']} records were skipped, since they belong to no kind ({labels}); "
+            f"{counted(counts['skipped'], 'record')} skipped: of no kind ({labels}); "
             "--field NAME=VALUE adds what is missing, and a file of which nothing was sent is read from its "
             "beginning again"
         )
     if counts["fragments"]:
-        _say(f"{counts['fragments']} pieces were no beginning of a record, and were left out")
+        _say(f"{counted(counts['fragments'], 'piece')} left out: no beginning of a record")
     if counts["too_large"]:
-        _say(f"{counts['too_large']} records were too large for the broker, which refused them; they are lost")
+        _say(f"{counted(counts['too_large'], 'record')} lost: too large, and refused by the broker")
     if counts["failed"]:
-        _say(f"{counts['failed']} records could not be made sense of, and were left out")
+        _say(f"{counted(counts['failed'], 'record')} left out: no sense could be made of it")
     is_bad = any(counts[name] for name in ("skipped", "fragments", "too_large", "failed"))
     return 1 if is_bad or any(name.startswith("unreadable") for name in counts) else 0
 

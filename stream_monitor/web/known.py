@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
+
+from stream_monitor.near import suggestion
 
 _MOST = 10
 _NAME_MOST = 60
@@ -36,9 +37,9 @@ def _is_list(schema: dict[str, Any]) -> bool:
 
 
 def _unknown(name: str, parameters: dict[str, bool]) -> dict[str, Any]:
-    near = get_close_matches(name[:_NAME_MOST].lower(), parameters, 1, 0.5)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(parameters) or 'none'}"
-    return _error(name, f"there is no such parameter; {hint}")
+    near = suggestion(name[:_NAME_MOST].lower(), parameters, str)
+    others = f"; there are {', '.join(parameters) or 'none'}"
+    return _error(name, f"there is no such parameter{near or others}")
 
 
 def _error(name: str, what: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+from stream_monitor.terminal import LOG_FORMAT
+
 _EVERY_S = 10.0
 _OURS = str(Path(__file__).resolve().parent.parent)
 _ORDINARY = ("GroupCoordinatorNotAvailableError", "Marking the coordinator dead", "because it is rebalancing")
@@ -61,7 +62,7 @@ def configure(*, verbose: bool = False, is_away: Callable[[], bool] = lambda: Fa
     """To stderr, from INFO on; of the libraries what `Libraries` lets through."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(Libraries(verbose=verbose, is_away=is_away))
-    logging.basicConfig(level=logging.INFO, format=_FORMAT, handlers=[handler])
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, handlers=[handler])
     threading.excepthook = _thread_ended
 
 

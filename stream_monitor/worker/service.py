@@ -70,6 +70,7 @@ async def _run(settings: Settings, outage: Outage) -> int:
             start.cancel()
         await _leave(app)
         pump.cancel()
+        await asyncio.to_thread(app.upstream.close)
         if server is not None:
             await server.cleanup()
     if app.failure is not None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from threading import Lock
 
 from confluent_kafka import KafkaException
 
@@ -28,7 +29,11 @@ _MARGIN_MS = 30_000
 
 
 class Upstream:
-    """One worker's look at the topics before the closed minutes; `look` is called now and then."""
+    """One worker's look at the topics before the closed minutes; `look` is called now and then.
+
+    It keeps one client from its first look until it is closed: each new one would connect, and where there are
+    tokens fetch one.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -40,6 +45,10 @@ class Upstream:
         """(t, topics, their ends): what is waited for."""
         self._vouched: tuple[int, offsets.Offsets] | None = None
         """(t, ends of metrics.1m): what was logged before t is there."""
+        self._asker: offsets.Asker | None = None
+        self._is_closed = False
+        self._asking = Lock()
+        """Held by whoever uses the client, or closes it: a look is in another thread."""
 
     def quiet_ms(self, partition: int, position: int) -> int | None:
         """Up to when everything that was logged has been judged by who has read a partition up to a position."""
@@ -58,16 +67,32 @@ class Upstream:
             found = None
         self._vouched = found or self._vouched
 
+    def close(self) -> None:
+        """No look after this one, which is waited for."""
+        with self._asking:
+            self._is_closed = True
+            if self._asker is not None:
+                self._asker.close()
+                self._asker = None
+
     def _look(self) -> tuple[int, offsets.Offsets] | None:
+        with self._asking:
+            if self._is_closed:
+                return None
+            if self._asker is None:
+                self._asker = offsets.of_workers(self._settings)
+            return self._next_stage(self._asker)
+
+    def _next_stage(self, asker: offsets.Asker) -> tuple[int, offsets.Offsets] | None:
         """One stage further, if the last one's offsets are committed: partials never rest, their owners tick."""
         if self._waiting is None:
-            self._waiting = (clock_ms(), self._sources, offsets.ends(self._settings, self._sources))
+            self._waiting = (clock_ms(), self._sources, asker.ends(self._sources))
             return None
         at_ms, stage, ends = self._waiting
-        if offsets.behind(self._settings, ends):
+        if asker.behind(ends):
             return None
         if stage == self._sources:
-            self._waiting = (at_ms, ("partials",), offsets.ends(self._settings, ("partials",)))
+            self._waiting = (at_ms, ("partials",), asker.ends(("partials",)))
             return None
         self._waiting = None
-        return at_ms, offsets.ends(self._settings, ("metrics.1m",))
+        return at_ms, asker.ends(("metrics.1m",))

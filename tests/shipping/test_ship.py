@@ -233,7 +233,7 @@ def test_kinds_are_told_apart_and_what_is_none_is_said(kafka, make_settings, tmp
     process = ship(settings, "--once", path)
     output, errors = process.communicate(timeout=60)
     assert (output, process.returncode) == ("6 records sent\n", 1)
-    assert "1 records were skipped, since they belong to no kind (airflow: dag_id; kafka: consumer_group" in errors
+    assert "1 record skipped: of no kind (airflow: dag_id; kafka: consumer_group" in errors
     airflow = messages(settings, "logs.airflow")
     assert sorted(unique(airflow).values()) == [0, 1, 2, 6]
     assert sorted(unique(messages(settings, "logs.ml")).values()) == [3, 4]
@@ -244,7 +244,7 @@ def test_kinds_are_told_apart_and_what_is_none_is_said(kafka, make_settings, tmp
     with path.open("a") as file:
         file.write('{"n":7}\n')
     assert (
-        ship(settings, "--once", "--field", "dag_id=given", path).communicate(timeout=30)[0] == "1 records sent\n"
+        ship(settings, "--once", "--field", "dag_id=given", path).communicate(timeout=30)[0] == "1 record sent\n"
     )
 
 

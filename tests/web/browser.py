@@ -24,7 +24,7 @@ from stream_monitor.web.app import Options, create
 from tests.test_feed import now_ms, pipeline_until, publish
 from tests.tui import data
 from tests.tui.data import values_of
-from tests.web.serving import TOKEN, moving, served
+from tests.web.serving import TOKEN, half_read, moving, served
 from tests.workers import wait_for
 
 HOSTILE = "<img src=x onerror=\"document.title='broken'\">&lt;b&gt;"
@@ -477,16 +477,7 @@ def test_a_page_that_comes_back_out_of_the_browsers_memory_goes_on(opened):
 
 
 def test_no_csv_of_half_a_range(opened):
-    feed = data.feed()
-    view = feed.view
-
-    def half(query):
-        found = view(query)
-        found.complete = False
-        return found
-
-    feed.view = half
-    with served(feed) as (address, _):
+    with served(half_read()) as (address, _):
         page = opened(address)
         page.click("#export")
         expect(page.locator("#banner")).to_contain_text("Ask for the CSV when it has been")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from starlette.testclient import TestClient
 
 from stream_monitor.broker import free_port
+from stream_monitor.core.view import Query, View
 from stream_monitor.feed import Feed, FixedFeed
 from stream_monitor.web import server
 from stream_monitor.web.app import Options, create
@@ -51,6 +52,20 @@ def moving(length: int = 1) -> tuple[FixedFeed, list[int]]:
     metrics, raw = data.hour()
     now = [data.NOW]
     return FixedFeed(metrics, data.ALERTS, raw, clock=lambda: now[0]), now
+
+
+def half_read() -> FixedFeed:
+    """A feed whose every range is still being read."""
+    feed = data.feed()
+    view = feed.view
+
+    def half(query: Query) -> View:
+        found = view(query)
+        found.complete = False
+        return found
+
+    feed.view = half  # type: ignore[method-assign]
+    return feed
 
 
 def wait(url: str, seconds: float = 30) -> None:

@@ -18,7 +18,7 @@ from stream_monitor.web import files, shape
 from stream_monitor.web.api import MOST_ROWS
 from stream_monitor.web.hub import Hub
 from tests.tui import data
-from tests.web.serving import client, served
+from tests.web.serving import client, half_read, served
 
 API = "/api/v1"
 
@@ -170,17 +170,8 @@ def test_an_export_has_more_rows_than_a_page_of_the_api():
 
 
 def test_an_export_of_what_has_not_been_read_is_refused(monkeypatch):
-    feed = data.feed()
-    view = feed.view
-
-    def half(query):
-        found = view(query)
-        found.complete = False
-        return found
-
-    monkeypatch.setattr(feed, "view", half)
     monkeypatch.setattr(Hub.settled, "__defaults__", (0.0,))
-    with client(feed) as made:
+    with client(half_read()) as made:
         answer = made.get(f"{API}/export.csv")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "has not been read to its end" in answer.json()["detail"]
