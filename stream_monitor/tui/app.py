@@ -22,6 +22,7 @@ from stream_monitor.board.places import places_in
 from stream_monitor.board.when import INTERVALS_S, RANGES_MS, length_of, moment_of
 from stream_monitor.board.words import length, moment
 from stream_monitor.errors import MonitorError
+from stream_monitor.plural import counted
 from stream_monitor.tui.ask import Ask, Commands, Help
 from stream_monitor.tui.dashboard import Dashboard
 from stream_monitor.tui.memory import saved
@@ -335,7 +336,9 @@ class MonitorApp(Dashboard):
                 return
         where = "" if self.is_web else f", in {self.folder}"
         self.notify(
-            f"{len(rows)} rows in {name}.csv, the screen in {name}.svg{where}", title="exported", markup=False
+            f"{counted(len(rows), 'row')} in {name}.csv, the screen in {name}.svg{where}",
+            title="exported",
+            markup=False,
         )
 
     def action_copy(self) -> None:

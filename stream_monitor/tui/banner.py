@@ -7,6 +7,7 @@ from rich.style import Style
 from stream_monitor.board.when import When
 from stream_monitor.board.words import ago, clock, length, moment, range_words, span
 from stream_monitor.feed import FeedState
+from stream_monitor.plural import counted
 from stream_monitor.tui.board import Board
 from stream_monitor.tui.palette import Palette
 from stream_monitor.tui.pane import TABS, TITLES
@@ -105,7 +106,10 @@ def banners(
         lines.append(_line(_empty(board), palette.warn))
     if not lines and board is not None and board.view.unreadable:
         lines.append(
-            _line(f"⚠ {board.view.unreadable} records of the metrics topics could not be read", palette.warn)
+            _line(
+                f"⚠ {counted(board.view.unreadable, 'record')} of the metrics topics could not be read",
+                palette.warn,
+            )
         )
     return lines[:2]
 

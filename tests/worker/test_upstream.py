@@ -33,6 +33,7 @@ def look(upstream, times):
         asyncio.run(upstream.look())
 
 
+@pytest.mark.slow
 def test_one_client_for_its_life_also_when_the_broker_was_away(made, make_settings, monkeypatch):
     port = free_port()
     with EmbeddedBroker(port) as broker:
