@@ -33,7 +33,27 @@ from stream_monitor.terminal import log_to_stderr
 LOGGER = "stream_monitor.lag"
 _ANSWER_S = 10
 _LOOK_S = 0.2
+_AGAIN_S = 600.0
 log = logging.getLogger(LOGGER)
+
+
+class Repeats(logging.Filter):
+    """What was said in the last ten minutes is not said again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_s: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is news."""
+        now, said = time.monotonic(), record.getMessage()
+        self._said_s = {text: at for text, at in self._said_s.items() if now - at < _AGAIN_S}
+        return self._said_s.setdefault(said, now) == now
+
+
+refused = logging.getLogger(f"{LOGGER}.refused")
+"""What this user may not see, or is no more: a group keeps its offsets of a topic that was deleted."""
+refused.addFilter(Repeats())
 
 
 class Place(NamedTuple):
@@ -76,7 +96,7 @@ def _groups(admin: AdminClient) -> list[str]:
     for error in listed.errors:
         if not listed.valid:
             raise KafkaException(error)
-        log.warning("some consumer groups are not listed: %s", error)
+        refused.warning("some consumer groups are not listed: %s", error)
     return sorted(group.group_id for group in listed.valid)
 
 
@@ -91,7 +111,7 @@ def _committed(admin: AdminClient, group: str) -> Iterable[tuple[Place, int]]:
     try:
         found = asked[group].result(timeout=2 * _ANSWER_S).topic_partitions or []
     except KafkaException as error:
-        log.warning("cannot ask for the offsets of group %s: %s", group, clients.reason(error))
+        refused.warning("cannot ask for the offsets of group %s: %s", group, clients.reason(error))
         return
     for each in found:
         if each.error is None and each.offset >= 0:
@@ -105,7 +125,7 @@ def _ends(admin: AdminClient, places: Iterable[TopicPartition]) -> dict[tuple[st
         try:
             found[place.topic, place.partition] = future.result(timeout=2 * _ANSWER_S).offset
         except KafkaException as error:
-            log.warning("cannot ask where %s ends: %s", place.topic, clients.reason(error))
+            refused.warning("cannot ask where %s ends: %s", place.topic, clients.reason(error))
     return found
 
 

@@ -156,3 +156,21 @@ def test_the_command_reports_until_it_is_stopped(embedded, make_settings, caplog
 def test_a_topic_that_is_missing_is_one_line(embedded, make_settings):
     with pytest.raises(TopicMissingError):
         lag.run(make_settings(embedded, apply=False), ("*",), 1, lambda: False)
+
+
+def test_a_warning_is_said_once_in_ten_minutes(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(lag.time, "monotonic", lambda: clock[0])
+    repeats, heard = lag.Repeats(), []
+    for clock[0], said in (
+        (1.0, "a"),
+        (2.0, "a"),
+        (3.0, "b"),
+        (500.0, "a"),
+        (602.0, "a"),
+        (603.0, "b"),
+        (604.0, "a"),
+    ):
+        if repeats.filter(logging.LogRecord("x", logging.WARNING, "", 0, "%s", (said,), None)):
+            heard.append((clock[0], said))
+    assert heard == [(1.0, "a"), (3.0, "b"), (602.0, "a"), (603.0, "b")]
