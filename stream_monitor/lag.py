@@ -48,7 +48,10 @@ class Repeats(logging.Filter):
         """Whether it is news."""
         now, said = time.monotonic(), record.getMessage()
         self._said_s = {text: at for text, at in self._said_s.items() if now - at < _AGAIN_S}
-        return self._said_s.setdefault(said, now) == now
+        if said in self._said_s:
+            return False
+        self._said_s[said] = now
+        return True
 
 
 refused = logging.getLogger(f"{LOGGER}.refused")

@@ -109,7 +109,7 @@ class Sums:
 
 
 def sums_of(parts: Iterable[Part | None]) -> Sums:
-    """All of them."""
+    """What the parts add up to; None adds nothing."""
     found = [part for part in parts if part is not None]
     return Sums(
         sum(part.records for part in found),

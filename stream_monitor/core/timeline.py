@@ -35,10 +35,8 @@ _NOTHING = (math.inf, -math.inf)
 
 _NEXT_MS = {DAY_MS: HOUR_MS, HOUR_MS: MINUTE_MS}
 
-
-def _wider(span: tuple[float, float], start_ms: int) -> tuple[float, float]:
-    first, last = span
-    return (min(first, start_ms), max(last, start_ms))
+_FROM = {size: SIZES_MS[index:] for index, size in enumerate(SIZES_MS)}
+"""Each size and the longer ones."""
 
 
 class _Closed:
@@ -215,14 +213,13 @@ class Line:
 class Timeline(Line):
     """One series: its winning rows."""
 
-    __slots__ = ("_span", "_spans", "rows")
+    __slots__ = ("_spans", "rows")
 
     def __init__(self, kind: Kind, labels: tuple[str, ...]) -> None:
         super().__init__(kind, labels)
         self.rows: dict[int, dict[int, Row]] = {size: {} for size in SIZES_MS}
         self._spans: dict[int, tuple[float, float]] = dict.fromkeys(SIZES_MS, _NOTHING)
-        """By size: between which starts its windows lie. Outside shorter ones are not looked for, one by one."""
-        self._span = _NOTHING
+        """By size: between which starts its windows and the shorter ones lie. Outside nothing is looked for."""
 
     def take(self, row: Row) -> bool:
         """Keep the row if it wins its window; says whether it did."""
@@ -231,10 +228,19 @@ class Timeline(Line):
         if seen is not None and (row.records, row.final) <= (seen.records, seen.final):
             return False
         windows[row.start_ms] = row
-        self._spans[row.size_ms] = _wider(self._spans[row.size_ms], row.start_ms)
-        self._span = _wider(self._span, row.start_ms)
+        if seen is None:
+            self._widen(row.size_ms, row.start_ms)
         self.touch(row.start_ms)
         return True
+
+    def _widen(self, size_ms: int, start_ms: int) -> None:
+        for size in _FROM[size_ms]:
+            first, last = self._spans[size]
+            if first <= start_ms <= last:
+                break  # and in those of longer windows, too
+            first = start_ms if start_ms < first else first  # noqa: FURB136  (half of what min takes, for each row)
+            last = start_ms if start_ms > last else last  # noqa: FURB136
+            self._spans[size] = (first, last)
 
     def drop_before(self, size_ms: int, from_ms: int) -> int:
         """Forget the windows of a size that begin earlier; returns how many those were."""
@@ -250,9 +256,10 @@ class Timeline(Line):
         for start in starts:
             del windows[start]
         if starts:
-            self._spans[size_ms] = (min(windows), max(windows)) if windows else _NOTHING
-            firsts, lasts = zip(*self._spans.values(), strict=True)
-            self._span = (min(firsts), max(lasts))
+            self._spans = dict.fromkeys(SIZES_MS, _NOTHING)
+            for size, left in self.rows.items():
+                for start in (min(left), max(left)) if left else ():
+                    self._widen(size, start)
         return len(starts)
 
     @property
@@ -261,7 +268,7 @@ class Timeline(Line):
         return not any(self.rows.values())
 
     def _lies_outside(self, start_ms: int, end_ms: int) -> bool:
-        first, last = self._span
+        first, last = self._spans[DAY_MS]
         return end_ms <= first or start_ms > last
 
     def _within(self, start_ms: int, step_ms: int, end_ms: int) -> Iterator[Part]:
@@ -272,9 +279,7 @@ class Timeline(Line):
         """The rows of [start_ms, end_ms): windows of the size that lie in it, else the shorter ones."""
         windows = self.rows[size_ms]
         shorter_ms = _NEXT_MS.get(size_ms)
-        spans = [span for size, span in self._spans.items() if size < size_ms]
-        first_ms = min((first for first, _ in spans), default=math.inf)
-        last_ms = max((last for _, last in spans), default=-math.inf)
+        first_ms, last_ms = _NOTHING if shorter_ms is None else self._spans[shorter_ms]
         for start in range(start_ms, end_ms, size_ms):
             row = windows.get(start)
             if row is not None and (shorter_ms is None or start + size_ms <= end_ms):

@@ -150,7 +150,7 @@ class Reader:
         anew = [place for place, at in ends.items() if at.offset < self._next[place]]
         if anew:
             raise MonitorError(f"{self._settings.topic(anew[0][0])} has been made anew")
-        return {place for place, at in ends.items() if at.offset != self._next[place]}
+        return {place for place, at in ends.items() if at.offset > self._next[place]}
 
     def _fetch(self, timeout_s: float, *, moves: bool = False) -> Batch:
         if self._stopped():

@@ -52,7 +52,10 @@ def render_text(report: dict[str, Any], width: int = WIDTH, height: int | None =
         sections = [_section(kind, one, hours, width) for kind, one in report["components"].items()]
     bottom = []
     if report["unreadable_records"]:
-        bottom = ["", f"Not to be read in the metrics topics: {counted(report['unreadable_records'], 'record')}."]
+        bottom = [
+            "",
+            f"{counted(report['unreadable_records'], 'record')} of the metrics topics could not be read.",
+        ]
     shown = _shown_rows(sections, len(top) + len(bottom), height)
     lines = [*top, *_body(sections, shown, width), *bottom]
     if height is not None and len(lines) > height:

@@ -263,7 +263,7 @@ def run(
     if counts["too_large"]:
         _say(f"{counted(counts['too_large'], 'record')} lost: too large, and refused by the broker")
     if counts["failed"]:
-        _say(f"{counted(counts['failed'], 'record')} left out: no sense could be made of it")
+        _say(f"{counted(counts['failed'], 'record')} left out: not to be made sense of")
     is_bad = any(counts[name] for name in ("skipped", "fragments", "too_large", "failed"))
     return 1 if is_bad or any(name.startswith("unreadable") for name in counts) else 0
 

@@ -24,7 +24,7 @@ from stream_monitor.tui.board import Board
 from stream_monitor.tui.compute import Wish, compute, drafted
 from stream_monitor.tui.memory import Memory, recall, remember
 from stream_monitor.tui.order import Orders
-from stream_monitor.tui.palette import DARK, LIGHT, Palette, dimmed, palette_of
+from stream_monitor.tui.palette import DARK, LIGHT, Palette, dimmed, palette_in
 from stream_monitor.tui.pane import SORTS, TABS, Pane, pane_of
 from stream_monitor.tui.widget import Hints, Ribbon
 
@@ -33,6 +33,7 @@ DRAW_S = 0.06
 """Until a whole screen is drawn: two threads would take twice as long."""
 QUIET_S, HELD_UP_S = 0.15, 1.0
 """After a key nothing is computed that was not asked for, so that its answer is drawn; but not for ever."""
+TOUCHES = events.Key | events.MouseDown | events.MouseScrollDown | events.MouseScrollUp
 PAUSE_S = 0.3
 """Without a change for so long, the next one begins a burst of them."""
 PARTIAL_S = 0.25
@@ -119,8 +120,8 @@ class Dashboard(App[int]):
         self.feed.stop()
 
     async def on_event(self, event: events.Event) -> None:
-        """Something is pressed: what runs meanwhile hurries."""
-        if isinstance(event, events.Key | events.MouseDown):
+        """Something is pressed or turned: what runs meanwhile hurries."""
+        if isinstance(event, TOUCHES):
             self._touched_s = time.monotonic()
         await super().on_event(event)
 
@@ -134,7 +135,7 @@ class Dashboard(App[int]):
     @property
     def palette(self) -> Palette:
         """For the theme; all of it dimmed where the broker is lost."""
-        palette = palette_of(self.theme_variables, dark=self.current_theme.dark)
+        palette = palette_in(self)
         return dimmed(palette) if self.feed.state().phase == "lost" else palette
 
     @property
@@ -250,7 +251,7 @@ class Dashboard(App[int]):
 
     def say(self) -> None:
         """The lines above the pane."""
-        palette = palette_of(self.theme_variables, dark=self.current_theme.dark)
+        palette = palette_in(self)
         state, now = self.feed.state(), self.feed.now_ms()
         top = banner.top_line(
             self._place, state, self.board, self.when, now, self._memory.interval_s, palette,

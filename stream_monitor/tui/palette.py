@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rich.style import Style
+from textual.app import App
 from textual.theme import Theme
 
 from stream_monitor.board.colours import Colours, colours
@@ -68,6 +70,11 @@ def dimmed(palette: Palette) -> Palette:
 
 MARKS = {"ok": "●", "failing": "▲", "lagging": "◆", "stale": "○", "critical": "▲", "warning": "◆", "info": "●"}
 """So that a level is seen without colours."""
+
+
+def palette_in(app: App[Any]) -> Palette:
+    """The palette for the theme that the app has now."""
+    return palette_of(app.theme_variables, dark=app.current_theme.dark)
 
 
 def palette_of(theme: dict[str, str], *, dark: bool) -> Palette:

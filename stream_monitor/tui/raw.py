@@ -22,7 +22,7 @@ from stream_monitor.board.item import Place
 from stream_monitor.board.words import clock, moment, span
 from stream_monitor.errors import MonitorError
 from stream_monitor.feed import Excerpt, RawRecord
-from stream_monitor.tui.palette import Palette, palette_of
+from stream_monitor.tui.palette import Palette, palette_in
 from stream_monitor.tui.table import Cell, Column, Table
 from stream_monitor.tui.text import clean
 from stream_monitor.tui.widget import Hints, Ribbon, Word
@@ -115,7 +115,7 @@ class RawScreen(Screen[None]):
 
     @property
     def _palette(self) -> Palette:
-        return palette_of(self.app.theme_variables, dark=self.app.current_theme.dark)
+        return palette_in(self.app)
 
     def _recolour(self) -> None:
         """The theme is another."""

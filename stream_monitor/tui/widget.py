@@ -19,7 +19,7 @@ from stream_monitor.board.cards import Card
 from stream_monitor.tui.board import Chart
 from stream_monitor.tui.canvas import Line, spark
 from stream_monitor.tui.chart import draw, plot_left, step_at
-from stream_monitor.tui.palette import Palette, palette_of
+from stream_monitor.tui.palette import Palette, palette_in
 from stream_monitor.tui.text import clean, fit
 
 
@@ -99,7 +99,7 @@ class Hints(Ribbon):
 
     def look(self) -> None:
         """Name the keys that are to be shown, each action once."""
-        palette = palette_of(self.app.theme_variables, dark=self.app.current_theme.dark)
+        palette = palette_in(self.app)
         found: dict[str, Binding] = {}
         for active in self.screen.active_bindings.values():
             if active.binding.show and active.enabled:
